@@ -117,6 +117,8 @@ struct networks_section {
     struct config_list internal;
     struct config_list labels;
     const char *labels_file;
+    struct config_list names;
+    const char *names_file;
     struct config_list databases;
     uint64_t labels_max;
 };

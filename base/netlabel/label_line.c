@@ -1,4 +1,5 @@
-/* A line: a prefix, and KEY=VALUE for each of its labels; a value with blanks stands in quotes. */
+/* A line: a prefix, and KEY=VALUE for each of its labels, or its name; what has blanks stands in
+ * quotes. */
 #include <errno.h>
 #include <string.h>
 
@@ -31,9 +32,9 @@ static int shown(size_t length)
     return (int)(length < SHOWN_BYTES ? length : SHOWN_BYTES);
 }
 
-bool netlabel_value_is_good(const char *text, size_t length)
+static bool text_is_good(const char *text, size_t length, size_t length_max)
 {
-    if (length == 0 || length > NETLABEL_VALUE_BYTES) {
+    if (length == 0 || length > length_max) {
         return false;
     }
     for (size_t i = 0; i < length;) {
@@ -46,6 +47,11 @@ bool netlabel_value_is_good(const char *text, size_t length)
         i += bytes;
     }
     return true;
+}
+
+bool netlabel_value_is_good(const char *text, size_t length)
+{
+    return text_is_good(text, length, NETLABEL_VALUE_BYTES);
 }
 
 static bool key_is_good(const char *key, size_t length)
@@ -73,25 +79,34 @@ static size_t word_length(const struct cursor *cursor)
     return length;
 }
 
+/* A word, or what stands in quotes. False: the quote has no end. */
+static bool read_text(struct cursor *cursor, const char **text, size_t *length)
+{
+    if (cursor->at == cursor->end || *cursor->at != '"') {
+        *text = cursor->at;
+        *length = word_length(cursor);
+        cursor->at += *length;
+        return true;
+    }
+    const char *begin = ++cursor->at;
+    const char *quote = memchr(begin, '"', (size_t)(cursor->end - begin));
+
+    if (quote == NULL) {
+        return false;
+    }
+    *text = begin;
+    *length = (size_t)(quote - begin);
+    cursor->at = quote + 1;
+    return true;
+}
+
 static int read_value(struct cursor *cursor, struct netlabel *label, struct error *err)
 {
     size_t length;
 
-    if (cursor->at < cursor->end && *cursor->at == '"') {
-        const char *begin = ++cursor->at;
-        const char *quote = memchr(begin, '"', (size_t)(cursor->end - begin));
-
-        if (quote == NULL) {
-            return error_set(err, EINVAL, "label '%.*s': the quote of its value has no end",
-                             (int)label->key_length, label->key);
-        }
-        label->value = begin;
-        length = (size_t)(quote - begin);
-        cursor->at = quote + 1;
-    } else {
-        length = word_length(cursor);
-        label->value = cursor->at;
-        cursor->at += length;
+    if (!read_text(cursor, &label->value, &length)) {
+        return error_set(err, EINVAL, "label '%.*s': the quote of its value has no end",
+                         (int)label->key_length, label->key);
     }
     if (!netlabel_value_is_good(label->value, length)) {
         return error_set(err, EINVAL,
@@ -121,23 +136,63 @@ static int read_label(struct cursor *cursor, struct netlabel *label, struct erro
     return read_value(cursor, label, err);
 }
 
+/* 1: the cursor is behind the prefix; 0: nothing is in the line. */
+static int read_prefix(struct cursor *cursor, struct netlabel_line *out, struct error *err)
+{
+    out->count = 0;
+    skip_blanks(cursor);
+    if (cursor->at == cursor->end) {
+        return 0;
+    }
+    const size_t word = word_length(cursor);
+
+    if (!prefix_parse(cursor->at, word, &out->prefix)) {
+        return error_set(err, EINVAL, "'%.*s' is no prefix such as 10.0.0.0/8", shown(word),
+                         cursor->at);
+    }
+    cursor->at += word;
+    return 1;
+}
+
+int netlabel_name_read(const char *text, size_t length, struct netlabel_line *out,
+                       struct error *err)
+{
+    struct cursor cursor = {text, text + length};
+    struct netlabel *name = &out->items[0];
+    const int is_there = read_prefix(&cursor, out, err);
+    size_t name_length;
+
+    if (is_there <= 0) {
+        return is_there;
+    }
+    skip_blanks(&cursor);
+    if (cursor.at == cursor.end) {
+        return error_set(err, EINVAL, "no name behind the address, such as 10.20.0.5 printer");
+    }
+    if (!read_text(&cursor, &name->value, &name_length)) {
+        return error_set(err, EINVAL, "the quote of the name has no end");
+    }
+    if (!text_is_good(name->value, name_length, NETLABEL_NAME_BYTES)) {
+        return error_set(err, EINVAL,
+                         "a name must be 1 to %d bytes of UTF-8 without control characters",
+                         NETLABEL_NAME_BYTES);
+    }
+    name->key = name->value;
+    name->key_length = 0;
+    name->value_length = (uint8_t)name_length;
+    out->count = 1; /* what follows are further names, as in a hosts file */
+    return 0;
+}
+
 int netlabel_line_read(const char *text, size_t length, struct netlabel_line *out,
                        struct error *err)
 {
     struct cursor cursor = {text, text + length};
+    const int is_there = read_prefix(&cursor, out, err);
 
-    out->count = 0;
-    skip_blanks(&cursor);
-    if (cursor.at == cursor.end) {
-        return 0;
+    if (is_there <= 0) {
+        return is_there;
     }
-    const size_t word = word_length(&cursor);
-
-    if (!prefix_parse(cursor.at, word, &out->prefix)) {
-        return error_set(err, EINVAL, "'%.*s' is no prefix such as 10.0.0.0/8", shown(word),
-                         cursor.at);
-    }
-    cursor.at += word;
     for (skip_blanks(&cursor); cursor.at < cursor.end; skip_blanks(&cursor)) {
         if (out->count == NETLABEL_MAX) {
             return error_set(err, EINVAL, "more than %d labels", NETLABEL_MAX);

@@ -80,11 +80,12 @@ static bool grow(void **array, uint32_t count, uint32_t *room, size_t bytes_each
     return true;
 }
 
-static int keep_line(struct netlabels *labels, const char *text, size_t length, struct error *err)
+static int keep_line(struct netlabels *labels, netlabel_read *read, const char *text, size_t length,
+                     struct error *err)
 {
     struct netlabel_line line;
 
-    if (netlabel_line_read(text, length, &line, err) != 0) {
+    if (read(text, length, &line, err) != 0) {
         return -EINVAL;
     }
     if (line.count == 0) {
@@ -128,7 +129,8 @@ static int keep_line(struct netlabels *labels, const char *text, size_t length, 
     return 0;
 }
 
-static int keep_file(struct netlabels *labels, const char *path, struct error *err)
+static int keep_file(struct netlabels *labels, netlabel_read *read, const char *path,
+                     struct error *err)
 {
     FILE *file = fopen(path, "re");
     char *line = NULL;
@@ -144,7 +146,7 @@ static int keep_file(struct netlabels *labels, const char *path, struct error *e
         if (length > 0 && line[length - 1] == '\n') {
             length--;
         }
-        result = keep_line(labels, line, (size_t)length, err);
+        result = keep_line(labels, read, line, (size_t)length, err);
         if (result != 0) {
             error_prefix(err, "%s, line %u", path, number);
         }
@@ -203,6 +205,30 @@ static int make_spans(struct netlabels *labels, struct error *err)
     return 0;
 }
 
+/* The lines of a setting, and of its file, which come first: of equal prefixes the later counts. */
+static int keep_setting(struct netlabels *labels, netlabel_read *read, const char *setting,
+                        const char *file, const char *const *lines, uint32_t lines_count,
+                        struct error *err)
+{
+    if (file != NULL && file[0] != '\0') {
+        const int result = keep_file(labels, read, file, err);
+
+        if (result != 0) {
+            error_prefix(err, "%s_file", setting);
+            return result;
+        }
+    }
+    for (uint32_t i = 0; i < lines_count; i++) {
+        const int result = keep_line(labels, read, lines[i], strlen(lines[i]), err);
+
+        if (result != 0) {
+            error_prefix(err, "%s[%u]", setting, i);
+            return result;
+        }
+    }
+    return 0;
+}
+
 struct netlabels *netlabels_new(const struct netlabel_settings *settings, struct error *err)
 {
     AUTO(netlabels) labels = calloc(1, sizeof(*labels));
@@ -212,18 +238,11 @@ struct netlabels *netlabels_new(const struct netlabel_settings *settings, struct
         return NULL;
     }
     labels->prefixes_max = settings->prefixes_max;
-    if (settings->file != NULL && settings->file[0] != '\0' &&
-        keep_file(labels, settings->file, err) != 0) {
-        error_prefix(err, "networks.labels_file");
-        return NULL;
-    }
-    for (uint32_t i = 0; i < settings->lines_count; i++) {
-        if (keep_line(labels, settings->lines[i], strlen(settings->lines[i]), err) != 0) {
-            error_prefix(err, "networks.labels[%u]", i);
-            return NULL;
-        }
-    }
-    if (make_spans(labels, err) != 0) {
+    if (keep_setting(labels, netlabel_line_read, "networks.labels", settings->file, settings->lines,
+                     settings->lines_count, err) != 0 ||
+        keep_setting(labels, netlabel_name_read, "networks.names", settings->names_file,
+                     settings->names, settings->names_count, err) != 0 ||
+        make_spans(labels, err) != 0) {
         return NULL;
     }
     if (settings->databases_count > NETLABEL_DATABASES) {
@@ -299,6 +318,19 @@ static uint32_t lower_bound(const struct netlabels *labels, const struct span *s
     return low;
 }
 
+/* Spans come from the short prefixes to the long ones: the last name stays. */
+static void take_item(const struct netlabel *item, const struct span *span,
+                      struct netlabel_set *out)
+{
+    if (item->key_length > 0) {
+        netlabel_set_put(out, item);
+        return;
+    }
+    out->name = item->value;
+    out->name_length = item->value_length;
+    out->name_is_own = span->bits == (span->version == 4 ? 32 : 128);
+}
+
 static void find_in_span(const struct netlabels *labels, const struct span *span,
                          const struct ip_address *address, struct netlabel_set *out)
 {
@@ -310,7 +342,7 @@ static void find_in_span(const struct netlabels *labels, const struct span *span
         const struct entry *entry = &labels->entries[i];
 
         for (uint32_t j = 0; j < entry->count; j++) {
-            netlabel_set_put(out, &labels->items[entry->first + j]);
+            take_item(&labels->items[entry->first + j], span, out);
         }
     }
 }
@@ -319,6 +351,7 @@ void netlabels_find(const struct netlabels *labels, const struct ip_address *add
                     struct netlabel_set *out)
 {
     out->count = out->omitted = 0;
+    out->name = NULL;
     if (address->version == 0) {
         return;
     }

@@ -11,7 +11,12 @@ struct netlabel_line {
     uint32_t count;                      /* 0: the line is empty, or a comment */
 };
 /* -EINVAL with `err`: what is wrong with the line. */
+typedef int netlabel_read(const char *text, size_t length, struct netlabel_line *out,
+                          struct error *err);
 MUST_USE int netlabel_line_read(const char *text, size_t length, struct netlabel_line *out,
+                                struct error *err);
+/* A line of names: its name becomes one label without a key. */
+MUST_USE int netlabel_name_read(const char *text, size_t length, struct netlabel_line *out,
                                 struct error *err);
 
 /* What a value may be: UTF-8 without control characters, of 1 to NETLABEL_VALUE_BYTES bytes. */

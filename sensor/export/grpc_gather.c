@@ -347,8 +347,10 @@ static void add_name(const struct name_join *join, struct gather_flow *flow, boo
     const struct record_text name =
         name_join_find(join, address, &flow->client, flow->start_ns, &source);
 
-    append(flow, bytes,
-           name.length > 0 ? codec_append_name(is_server, name, source, bytes, sizeof(bytes)) : 0);
+    if (name.length > 0) {
+        append(flow, bytes, codec_append_name(is_server, name, source, bytes, sizeof(bytes)));
+        *(is_server ? &flow->wants_server_name : &flow->wants_client_name) = false;
+    }
 }
 
 /* As the flows' records will have them: what was known when each began. */
@@ -392,10 +394,11 @@ static void add_labels(const struct pipeline *pipeline, struct part *part)
     for (uint32_t i = 0; i < part->flows_count; i++) {
         struct gather_flow *flow = &part->flows[i];
 
-        append(flow, bytes,
-               pipeline_append_labels(pipeline, &flow->client, false, bytes, sizeof(bytes)));
-        append(flow, bytes,
-               pipeline_append_labels(pipeline, &flow->server, true, bytes, sizeof(bytes)));
+        const struct label_end client = {flow->client, false, !flow->wants_client_name};
+        const struct label_end server = {flow->server, true, !flow->wants_server_name};
+
+        append(flow, bytes, pipeline_append_labels(pipeline, &client, bytes, sizeof(bytes)));
+        append(flow, bytes, pipeline_append_labels(pipeline, &server, bytes, sizeof(bytes)));
     }
 }
 

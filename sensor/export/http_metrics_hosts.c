@@ -28,17 +28,20 @@ static void write_labels(struct metrics_page *page, const struct pipeline *pipel
         return;
     }
     metrics_one(page, "netscope_labels_prefixes", METRICS_GAUGE,
-                "Prefixes with labels (networks.labels).", labels.prefixes);
+                "Prefixes with labels or a name (networks.labels, networks.names).",
+                labels.prefixes);
     metrics_one(page, "netscope_labels_memory_bytes", METRICS_GAUGE,
                 "Memory for addresses whose labels are remembered.", labels.memory_bytes);
     metrics_one(page, "netscope_labels_ends_total", METRICS_COUNTER,
                 "Ends of flow records with at least one label.", labels.labelled);
+    metrics_one(page, "netscope_labels_named_total", METRICS_COUNTER,
+                "Ends of flow records with a name of networks.names.", labels.named);
     metrics_one(page, "netscope_labels_lookups_total", METRICS_COUNTER,
                 "Addresses looked up in prefixes and databases.", labels.looked_up);
     metrics_one(page, "netscope_labels_remembered_total", METRICS_COUNTER,
                 "Addresses whose labels were remembered.", labels.found);
     metrics_one(page, "netscope_labels_omitted_total", METRICS_COUNTER,
-                "Labels that found no room in their record.", labels.omitted);
+                "Labels and names that found no room in their record.", labels.omitted);
 }
 
 static void write_names(struct metrics_page *page, struct pipeline *pipeline)

@@ -34,6 +34,7 @@ struct batch_entry {
     struct ip_address client, server;
     uint16_t name_room;
     bool wants_client_name, wants_server_name;
+    bool client_is_named, server_is_named; /* by the shard, or by an answer since */
 };
 
 struct batch_pool;
@@ -87,6 +88,7 @@ static ALWAYS_INLINE struct batch_entry *batch_commit_named(struct record_batch 
     entry->client.version = entry->server.version = 0;
     entry->name_room = name_room;
     entry->wants_client_name = entry->wants_server_name = false;
+    entry->client_is_named = entry->server_is_named = false;
     batch->used += length + name_room + batch->identity_room;
     assert(batch->used <= batch->capacity);
     return entry;

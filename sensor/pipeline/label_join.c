@@ -23,10 +23,13 @@ struct label_source {
     _Atomic uint64_t number; /* of the generation, so that a join sees that it is another one */
 };
 
-/* What was found for an address: the bytes of Endpoint.labels. */
+/* What was found for an address: the bytes of Endpoint.labels, and its name in the generation. */
 struct known {
     struct ip_address address; /* version 0: nothing */
     uint16_t length;
+    uint8_t name_length; /* 0: none */
+    bool name_is_own;
+    const char *name;
     uint8_t run[LABEL_RUN_BYTES_MAX];
 };
 
@@ -112,20 +115,54 @@ void label_source_use(struct label_source *source, struct netlabels *labels)
     drop(before);
 }
 
-/* The elements of Endpoint.labels. Returns their bytes; adds to *omitted. */
-static size_t make_run(const struct netlabels *labels, const struct ip_address *address,
-                       uint8_t out[LABEL_RUN_BYTES_MAX], uint32_t *omitted)
+/* Looks up known->address. Returns how many labels found no room. */
+static uint32_t know(const struct netlabels *labels, struct known *known)
 {
     struct netlabel_set set;
     size_t length = 0;
 
-    netlabels_find(labels, address, &set);
-    *omitted += set.omitted;
+    netlabels_find(labels, &known->address, &set);
+    uint32_t omitted = set.omitted;
+
     for (uint32_t i = 0; i < set.count; i++) {
         const struct netlabel *item = &set.items[i];
         const struct record_label label = {{item->key, item->key_length},
                                            {item->value, item->value_length}};
-        const size_t written = codec_put_label(&label, out + length, LABEL_RUN_BYTES_MAX - length);
+        const size_t written =
+            codec_put_label(&label, known->run + length, LABEL_RUN_BYTES_MAX - length);
+
+        omitted += written == 0;
+        length += written;
+    }
+    known->length = (uint16_t)length;
+    known->name = set.name;
+    known->name_length = set.name != NULL ? set.name_length : 0;
+    known->name_is_own = set.name_is_own;
+    return omitted;
+}
+
+/* Empty: there is none, or what traffic told counts more. */
+static struct record_text name_of(const struct known *known, bool is_named)
+{
+    return known->name_length == 0 || (is_named && !known->name_is_own)
+               ? (struct record_text){NULL, 0}
+               : (struct record_text){known->name, known->name_length};
+}
+
+/* What is known of an end behind its flow. Bytes written; adds to *omitted. */
+static size_t append(const struct known *known, const struct label_end *end, uint8_t *out,
+                     size_t capacity, uint32_t *omitted)
+{
+    const struct record_text name = name_of(known, end->is_named);
+    size_t length = 0;
+
+    if (known->length > 0) {
+        length = codec_append_labels(end->is_server, known->run, known->length, out, capacity);
+        *omitted += length == 0;
+    }
+    if (name.length > 0) {
+        const size_t written =
+            codec_append_name(end->is_server, name, NAME_STATIC, out + length, capacity - length);
 
         *omitted += written == 0;
         length += written;
@@ -133,16 +170,16 @@ static size_t make_run(const struct netlabels *labels, const struct ip_address *
     return length;
 }
 
-size_t label_source_append(struct label_source *source, const struct ip_address *address,
-                           bool is_server, uint8_t *out, size_t capacity)
+size_t label_source_append(struct label_source *source, const struct label_end *end, uint8_t *out,
+                           size_t capacity)
 {
     struct generation *generation = hold(source);
-    uint8_t run[LABEL_RUN_BYTES_MAX];
-    uint32_t omitted = 0;
-    const size_t length = make_run(generation->labels, address, run, &omitted);
+    struct known known = {.address = end->address};
+    uint32_t omitted = know(generation->labels, &known);
+    const size_t length = append(&known, end, out, capacity, &omitted);
 
     drop(generation);
-    return length == 0 ? 0 : codec_append_labels(is_server, run, length, out, capacity);
+    return length;
 }
 
 /* ---- a view for one walk ---- */
@@ -271,40 +308,48 @@ static const struct known *look_up(struct label_join *join, const struct ip_addr
         counter_add(&join->counts.found, 1);
         return known;
     }
-    uint32_t omitted = 0;
-
     known->address = *address;
-    known->length = (uint16_t)make_run(join->generation->labels, address, known->run, &omitted);
+    counter_add(&join->counts.omitted, know(join->generation->labels, known));
     counter_add(&join->counts.looked_up, 1);
-    counter_add(&join->counts.omitted, omitted);
     return known;
 }
 
 static void add_labels(struct label_join *join, struct record_batch *batch,
                        struct batch_entry *entry, bool is_server)
 {
-    const struct ip_address *address = is_server ? &entry->server : &entry->client;
+    const struct label_end end = {.address = is_server ? entry->server : entry->client,
+                                  .is_server = is_server,
+                                  .is_named =
+                                      is_server ? entry->server_is_named : entry->client_is_named};
 
-    if (address->version == 0) {
+    if (end.address.version == 0) {
         return;
     }
-    const struct known *known = look_up(join, address);
+    const struct known *known = look_up(join, &end.address);
+    const bool has_name = name_of(known, end.is_named).length > 0;
 
-    if (known->length == 0) {
+    if (known->length == 0 && !has_name) {
         return;
     }
-    const size_t written =
-        codec_append_labels(is_server, known->run, known->length,
-                            batch->bytes + entry->offset + entry->length, entry->name_room);
+    uint32_t omitted = 0; /* what joined before took more than its share: not by NAME_JOIN_ROOM */
+    const size_t written = append(known, &end, batch->bytes + entry->offset + entry->length,
+                                  entry->name_room, &omitted);
 
-    if (written == 0) { /* a name took more than its share: not by NAME_JOIN_ROOM */
-        counter_add(&join->counts.omitted, 1);
-        return;
-    }
     entry->length += (uint32_t)written;
     entry->full_length = entry->length;
     entry->name_room -= (uint16_t)written;
-    counter_add(&join->counts.labelled, 1);
+    counter_add(&join->counts.omitted, omitted);
+    counter_add(&join->counts.labelled, known->length > 0);
+    counter_add(&join->counts.named, has_name);
+}
+
+struct record_text label_join_name(struct label_join *join, const struct ip_address *address,
+                                   bool is_named)
+{
+    follow(join);
+    return !netlabels_has_any(join->generation->labels) || address->version == 0
+               ? (struct record_text){NULL, 0}
+               : name_of(look_up(join, address), is_named);
 }
 
 void label_join_batch(struct label_join *join, struct record_batch *batch)

@@ -183,6 +183,7 @@ static void add_name(struct name_join *join, struct record_batch *batch, struct 
     entry->length += (uint32_t)written;
     entry->full_length = entry->length;
     entry->name_room -= (uint16_t)written;
+    *(is_server ? &entry->server_is_named : &entry->client_is_named) = true;
     counter_add(is_server ? &join->counts.named_servers : &join->counts.named_clients, 1);
 }
 

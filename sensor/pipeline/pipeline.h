@@ -163,7 +163,7 @@ void pipeline_names_read(struct pipeline *pipeline, struct pipeline_names *out);
 
 /* As struct label_join_counts. */
 struct pipeline_labels {
-    uint64_t found, looked_up, labelled, omitted, prefixes, memory_bytes;
+    uint64_t found, looked_up, labelled, named, omitted, prefixes, memory_bytes;
 };
 /* False, and all 0: networks have no labels. */
 bool pipeline_labels_read(const struct pipeline *pipeline, struct pipeline_labels *out);
@@ -171,8 +171,8 @@ bool pipeline_labels_read(const struct pipeline *pipeline, struct pipeline_label
  * labels. Any thread. */
 MUST_USE bool pipeline_view_labels(const struct pipeline *pipeline, struct label_view **view);
 /* As label_source_append. Any thread. */
-size_t pipeline_append_labels(const struct pipeline *pipeline, const struct ip_address *address,
-                              bool is_server, uint8_t *out, size_t capacity);
+size_t pipeline_append_labels(const struct pipeline *pipeline, const struct label_end *end,
+                              uint8_t *out, size_t capacity);
 const struct publisher_counts *pipeline_publisher_counts(const struct pipeline *pipeline);
 /* Records that sinks still owed when the flush time was over. After pipeline_join. */
 uint64_t pipeline_owed(const struct pipeline *pipeline);

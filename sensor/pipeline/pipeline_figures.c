@@ -49,6 +49,7 @@ bool pipeline_labels_read(const struct pipeline *pipeline, struct pipeline_label
     out->found = counter_get(&counts->found);
     out->looked_up = counter_get(&counts->looked_up);
     out->labelled = counter_get(&counts->labelled);
+    out->named = counter_get(&counts->named);
     out->omitted = counter_get(&counts->omitted);
     out->prefixes = counter_get(&counts->prefixes);
     out->memory_bytes = counter_get(&counts->memory_bytes);
@@ -63,12 +64,12 @@ bool pipeline_view_labels(const struct pipeline *pipeline, struct label_view **v
     return labels == NULL || *view != NULL;
 }
 
-size_t pipeline_append_labels(const struct pipeline *pipeline, const struct ip_address *address,
-                              bool is_server, uint8_t *out, size_t capacity)
+size_t pipeline_append_labels(const struct pipeline *pipeline, const struct label_end *end,
+                              uint8_t *out, size_t capacity)
 {
     struct label_source *labels = pipeline->settings.labels;
 
-    return labels == NULL ? 0 : label_source_append(labels, address, is_server, out, capacity);
+    return labels == NULL ? 0 : label_source_append(labels, end, out, capacity);
 }
 
 void pipeline_evidence_read(const struct pipeline *pipeline, struct pipeline_evidence *out)

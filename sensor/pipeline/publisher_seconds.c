@@ -224,23 +224,27 @@ uint64_t publisher_next_second(const struct publisher *publisher)
     return next;
 }
 
-/* Top flows without a name of their own get the one that their records have. */
+/* Top flows get the names that their records have. */
 static void name_top_flows(struct publisher *publisher, uint64_t second)
 {
     struct stats_record *stats = publisher->stats;
 
-    if (publisher->names == NULL) {
-        return;
+    if (publisher->names != NULL) {
+        name_join_advance(publisher->names, second * NS_PER_SEC + NS_PER_SEC - 1);
     }
-    name_join_advance(publisher->names, second * NS_PER_SEC + NS_PER_SEC - 1);
     for (uint32_t i = 0; i < stats->top_flows_count; i++) {
         struct stats_top_flow *flow = &stats->top_flows[i];
-
         uint8_t source;
 
-        if (flow->server_name.length == 0) {
+        if (publisher->names != NULL && flow->server_name.length == 0) {
             flow->server_name = name_join_find(publisher->names, &flow->server_ip, &flow->client_ip,
                                                flow->start_ns, &source);
+        }
+        if (publisher->labels != NULL) {
+            const struct record_text own =
+                label_join_name(publisher->labels, &flow->server_ip, flow->server_name.length > 0);
+
+            flow->server_name = own.length > 0 ? own : flow->server_name;
         }
     }
 }

@@ -24,6 +24,8 @@ static void fill_entry(struct shard *shard, struct batch_entry *entry,
         entry->start_ns = record->start_ns;
         entry->client = record->client.ip;
         entry->server = record->server.ip;
+        entry->client_is_named = record->client.name.length > 0;
+        entry->server_is_named = record->server.name.length > 0;
     }
     if (wants_names) {
         entry->wants_client_name = record->client.name.length == 0;

@@ -114,12 +114,44 @@ class Networks(unittest.TestCase):
                               ("labels: [\"10.0.0.0/8\"]", r"networks\.labels\[0\]: no label behind the prefix"),
                               ("databases: [/nowhere.mmdb]", "networks.databases: /nowhere.mmdb: No such file"),
                               (f"databases: [{junk}]", "networks.databases: .*junk.mmdb: "),
+                              ("names: [\"10.0.0.5\"]", r"networks\.names\[0\]: no name behind the address"),
+                              (f"names_file: {self.lines}, labels_max: 2", r"names_file: .*line 4: more than 2 prefixes"),
                               (f"labels_file: {self.lines}, labels_max: 2", r"line 4: more than 2 prefixes")):
             with open(self.settings, "w", encoding="utf-8") as out:
                 out.write(f"networks: {{{setting}}}\n")
             done = sensor("--config", self.settings, "--check-config")
             self.assertEqual(done.returncode, 2, done.stderr)
             self.assertRegex(done.stderr, says)
+
+    def test_names_of_addresses_stand_before_what_traffic_told_and_those_of_networks_behind(self):
+        def named(record, side):
+            return record[side]["name"], record[side]["name_source"]
+        told = {(record["flow_id"], record["update_index"], record["event"]): record for record in self.records()}
+        servers = Counter(record["server"]["ip"] for record in told.values() if record["server"]["name"])
+        own = servers.most_common(1)[0][0]
+        hosts = os.path.join(self.folder, "hosts")
+        with open(hosts, "w", encoding="utf-8") as out:
+            out.write(f"# ours\n{own} front front.lan\n0.0.0.0/0 somewhere\n::/0 somewhere\n")
+        with open(self.settings, "w", encoding="utf-8") as out:
+            out.write(f"networks: {{names_file: {hosts}, names: ['10.0.0.0/8 \"the office\"']}}\n")
+        seen = Counter()
+        for shards in ("1", "3"):
+            for record in self.records("--shards", shards):
+                before = told[record["flow_id"], record["update_index"], record["event"]]
+                for side in ("client", "server"):
+                    address = record[side]["ip"]
+                    if address == own:
+                        expected_name = ("front", "NAME_SOURCE_STATIC")
+                    elif before[side]["name"]:
+                        expected_name = named(before, side)
+                    else:
+                        inside = address.startswith("10.")
+                        expected_name = ("the office" if inside else "somewhere", "NAME_SOURCE_STATIC")
+                    self.assertEqual(named(record, side), expected_name, record[side])
+                    seen[expected_name[0]] += 1
+        self.assertGreater(seen["front"], 0)
+        self.assertGreater(seen["the office"], 0)
+        self.assertGreater(len(seen), 3)  # others' names are as traffic told them
 
     def test_hostile_text_of_a_database_is_no_label(self):
         path = os.path.join(self.folder, "hostile.mmdb")

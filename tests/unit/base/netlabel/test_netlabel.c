@@ -178,6 +178,85 @@ static void a_file_has_comments_and_empty_lines_and_a_wrong_one_is_told_by_its_n
     assert_non_null(strstr(err.message, "No such file"));
 }
 
+/* "name" or "name (own)" of an address. */
+static const char *name_of(const struct netlabels *labels, const char *text)
+{
+    static char out[256];
+    struct ip_address address;
+    struct netlabel_set set;
+
+    assert_true(address_parse(text, strlen(text), &address));
+    netlabels_find(labels, &address, &set);
+    (void)snprintf(out, sizeof(out), "%.*s%s", set.name == NULL ? 0 : set.name_length,
+                   set.name == NULL ? "" : set.name,
+                   set.name != NULL && set.name_is_own ? " (own)" : "");
+    return out;
+}
+
+static void the_longest_prefix_with_a_name_names_an_address_beside_its_labels(void **state)
+{
+    static const char *const lines[] = {"10.0.0.0/8 site=hq", "10.0.0.5 role=printer"};
+    static const char *const names[] = {
+        "# ours",
+        "10.0.0.0/16 office",
+        "10.0.0.5\tprinter printer.lan # an alias does not count",
+        "2001:db8::5 \"the printer\"",
+        "10.0.0.6 old",
+        "10.0.0.6 new",
+    };
+    struct error err = {0};
+    struct netlabels *labels =
+        netlabels_new(&(struct netlabel_settings){.lines = lines,
+                                                  .lines_count = ARRAY_COUNT(lines),
+                                                  .names = names,
+                                                  .names_count = ARRAY_COUNT(names),
+                                                  .prefixes_max = 7},
+                      &err);
+
+    (void)state;
+    assert_non_null(labels);
+    assert_string_equal(name_of(labels, "10.0.0.5"), "printer (own)");
+    assert_string_equal(of(labels, "10.0.0.5"), "site=hq role=printer");
+    assert_string_equal(name_of(labels, "10.0.0.7"), "office");
+    assert_string_equal(of(labels, "10.0.0.7"), "site=hq");
+    assert_string_equal(name_of(labels, "10.1.0.7"), "");
+    assert_string_equal(name_of(labels, "2001:db8::5"), "the printer (own)");
+    assert_string_equal(name_of(labels, "10.0.0.6"), "new (own)");
+    netlabels_free(labels);
+}
+
+static void a_wrong_name_is_refused_with_its_place_and_what_is_wrong(void **state)
+{
+    static const struct {
+        const char *line, *says;
+    } wrong[] = {
+        {"10.0.0.5", "no name behind the address"},
+        {"10.0.0.5 # none", "no name behind the address"},
+        {"printer 10.0.0.5", "'printer' is no prefix"},
+        {"fe80::1%lo0 localhost", "'fe80::1%lo0' is no prefix"},
+        {"10.0.0.5 \"\"", "a name must be 1 to 100 bytes"},
+        {"10.0.0.5 \"printer", "the quote of the name has no end"},
+        {"10.0.0.5 \x1b[31m", "a name must be"},
+        {"10.0.0.5 0123456789012345678901234567890123456789012345678901234567890123456789"
+         "0123456789012345678901234567890",
+         "a name must be"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(wrong); i++) {
+        const char *const names[] = {"10.0.0.4 good", wrong[i].line};
+        struct error err = {0};
+        struct netlabels *labels = netlabels_new(
+            &(struct netlabel_settings){.names = names, .names_count = 2, .prefixes_max = 9}, &err);
+
+        assert_null(labels);
+        if (strstr(err.message, "networks.names[1]") == NULL ||
+            strstr(err.message, wrong[i].says) == NULL) {
+            fail_msg("%s: %s", wrong[i].line, err.message);
+        }
+    }
+}
+
 /* Against the plain way: all lines, the shorter ones first. */
 static void ten_thousand_prefixes_give_what_a_walk_over_all_of_them_gives(void **state)
 {
@@ -237,6 +316,8 @@ int main(void)
         cmocka_unit_test(a_wrong_line_is_refused_with_its_place_and_what_is_wrong),
         cmocka_unit_test(more_prefixes_than_the_setting_allows_are_refused),
         cmocka_unit_test(a_file_has_comments_and_empty_lines_and_a_wrong_one_is_told_by_its_number),
+        cmocka_unit_test(the_longest_prefix_with_a_name_names_an_address_beside_its_labels),
+        cmocka_unit_test(a_wrong_name_is_refused_with_its_place_and_what_is_wrong),
         cmocka_unit_test(ten_thousand_prefixes_give_what_a_walk_over_all_of_them_gives),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

@@ -18,27 +18,43 @@ struct bench {
     struct record_batch *batch;
 };
 
-static struct netlabels *labels_of(const char *line)
+static const char *const names[] = {"10.0.2.5 printer", "10.0.2.0/28 office"};
+
+static struct netlabels *named(const char *line, uint32_t names_count)
 {
     struct error err;
-    struct netlabels *labels = netlabels_new(
-        &(struct netlabel_settings){.lines = &line, .lines_count = 1, .prefixes_max = 9}, &err);
+    struct netlabels *labels = netlabels_new(&(struct netlabel_settings){.lines = &line,
+                                                                         .lines_count = 1,
+                                                                         .names = names,
+                                                                         .names_count = names_count,
+                                                                         .prefixes_max = 9},
+                                             &err);
 
     assert_non_null(labels);
     return labels;
 }
 
-static void start(struct bench *bench, const char *line)
+static struct netlabels *labels_of(const char *line)
+{
+    return named(line, 0);
+}
+
+static void start_with(struct bench *bench, struct netlabels *labels)
 {
     struct error err;
 
-    bench->source = label_source_new(labels_of(line), &err);
+    bench->source = label_source_new(labels, &err);
     assert_non_null(bench->source);
     bench->join = label_join_new(bench->source, &err);
     bench->pool = batch_pool_new(2, 65536, 64, &err);
     assert_non_null(bench->join);
     bench->batch = batch_take(bench->pool);
     assert_non_null(bench->batch);
+}
+
+static void start(struct bench *bench, const char *line)
+{
+    start_with(bench, labels_of(line));
 }
 
 static void stop(struct bench *bench)
@@ -54,23 +70,27 @@ static struct ip_address ip(uint8_t first, uint8_t last)
     return (struct ip_address){.version = 4, .bytes = {first, 0, 2, last}};
 }
 
-static struct batch_entry *add_record(struct bench *bench, struct ip_address client,
-                                      struct ip_address server)
+static struct batch_entry *add(struct bench *bench, const struct flow_record *record)
 {
-    const struct flow_record record = {.event = FLOW_END,
-                                       .client = {.ip = client, .port = 40000},
-                                       .server = {.ip = server, .port = 443}};
     uint8_t *out = batch_reserve(bench->batch, 4096);
 
     assert_non_null(out);
-    const size_t length = codec_encode_flow(&record, out, 2048);
+    const size_t length = codec_encode_flow(record, out, 2048);
     struct batch_entry *entry = batch_commit_named(bench->batch, (uint32_t)length, LABEL_JOIN_ROOM);
 
     assert_true(length > 0);
     entry->stream = RECORD_FLOWS;
-    entry->client = client;
-    entry->server = server;
+    entry->client = record->client.ip;
+    entry->server = record->server.ip;
     return entry;
+}
+
+static struct batch_entry *add_record(struct bench *bench, struct ip_address client,
+                                      struct ip_address server)
+{
+    return add(bench, &(const struct flow_record){.event = FLOW_END,
+                                                  .client = {.ip = client, .port = 40000},
+                                                  .server = {.ip = server, .port = 443}});
 }
 
 static void decode(const struct bench *bench, const struct batch_entry *entry,
@@ -173,6 +193,61 @@ static void labels_without_room_are_counted_and_the_record_stays_whole(void **st
     stop(&bench);
 }
 
+static struct record_text text(const char *of)
+{
+    return (struct record_text){of, (uint32_t)strlen(of)};
+}
+
+static void an_address_of_the_operators_has_his_name_whatever_traffic_said(void **state)
+{
+    static struct flow_record record;
+    struct bench bench;
+
+    (void)state;
+    start_with(&bench, named("::/0 none=here", ARRAY_COUNT(names)));
+    const struct flow_record told = {
+        .event = FLOW_END,
+        .client = {.ip = ip(10, 5), .name = text("from-dns"), .name_source = NAME_DNS_ANSWER},
+        .server = {.ip = ip(10, 6), .name = text("sni.example"), .name_source = NAME_TLS_SNI}};
+    struct batch_entry *entry = add(&bench, &told);
+    entry->client_is_named = entry->server_is_named = true;
+    label_join_batch(bench.join, bench.batch);
+
+    decode(&bench, entry, &record);
+    assert_true(record_text_equal(record.client.name, text("printer")));
+    assert_int_equal(record.client.name_source, NAME_STATIC);
+    assert_true(record_text_equal(record.server.name, text("sni.example"))); /* a network's name */
+    assert_int_equal(record.server.name_source, NAME_TLS_SNI);
+    assert_int_equal(counter_get(&label_join_counts_of(bench.join)->named), 1);
+    assert_int_equal(counter_get(&label_join_counts_of(bench.join)->labelled), 0);
+    stop(&bench);
+}
+
+static void a_network_names_those_of_whom_nobody_says_anything(void **state)
+{
+    static struct flow_record record;
+    struct bench bench;
+
+    (void)state;
+    start_with(&bench, named("10.0.0.0/8 site=berlin", ARRAY_COUNT(names)));
+    struct batch_entry *entry = add_record(&bench, ip(10, 6), ip(10, 77));
+    label_join_batch(bench.join, bench.batch);
+
+    decode(&bench, entry, &record);
+    assert_true(record_text_equal(record.client.name, text("office")));
+    assert_int_equal(record.client.name_source, NAME_STATIC);
+    assert_int_equal(record.client.labels_count, 1);
+    assert_int_equal(record.server.name.length, 0);
+    assert_int_equal(record.server.name_source, NAME_NONE);
+
+    const struct ip_address office = ip(10, 6), printer = ip(10, 5), none = ip(192, 1);
+    assert_int_equal(label_join_name(bench.join, &office, true).length, 0);
+    assert_true(record_text_equal(label_join_name(bench.join, &office, false), text("office")));
+    assert_true(record_text_equal(label_join_name(bench.join, &printer, true), text("printer")));
+    assert_int_equal(label_join_name(bench.join, &none, false).length, 0);
+    stop(&bench);
+}
+
 static void records_of_other_streams_are_passed_over(void **state)
 {
     struct bench bench;
@@ -219,6 +294,8 @@ int main(void)
         cmocka_unit_test(an_address_is_looked_up_once),
         cmocka_unit_test(after_a_reload_the_next_batch_has_the_new_labels),
         cmocka_unit_test(labels_without_room_are_counted_and_the_record_stays_whole),
+        cmocka_unit_test(an_address_of_the_operators_has_his_name_whatever_traffic_said),
+        cmocka_unit_test(a_network_names_those_of_whom_nobody_says_anything),
         cmocka_unit_test(records_of_other_streams_are_passed_over),
         cmocka_unit_test(the_longest_labels_of_both_ends_fit_the_room),
     };
