@@ -113,6 +113,22 @@ static void store_alert(void *context, const struct alert_record *alert)
     free(bytes);
 }
 
+/* Nobody has given it what the operator wants to stand in alerts. */
+static void store_silence(void *context, const struct alert_record *alert)
+{
+    const struct app *app = context;
+    struct alert_record *noted = malloc(sizeof(*noted));
+
+    if (noted == NULL) {
+        store_alert(context, alert);
+        return;
+    }
+    *noted = *alert;
+    alert_notes_put(app->notes, noted);
+    store_alert(context, noted);
+    free(noted);
+}
+
 int app_open_watch(struct app *app, struct error *err)
 {
     char path[PATH_BYTES];
@@ -121,7 +137,7 @@ int app_open_watch(struct app *app, struct error *err)
     const struct sensor_watch_parts parts = {.registry = app->registry,
                                              .heartbeat_ns = app->settings->ingest.heartbeat_ns,
                                              .path = path,
-                                             .emit = store_alert,
+                                             .emit = store_silence,
                                              .context = app};
 
     app->watch =
@@ -146,6 +162,7 @@ int app_open_fleet(struct app *app, struct error *err)
     if (detection_compile(&app->settings->anomalies, app->config, &app->detection, err) != 0) {
         return -err->code;
     }
+    app->notes = &app->detection.notes;
     if (!app->detection.enabled) {
         return 0;
     }

@@ -50,12 +50,13 @@ struct app {
     struct dial_source *dials;
     struct ingest_events events;
     struct detection_settings detection;
-    struct fleet_detector *fleet; /* NULL: detection is off */
-    char learnt_path[PATH_BYTES]; /* of what it learns */
-    struct route_triage said;     /* to receivers, by triage */
-    struct router *router;        /* NULL: there is no receiver */
-    struct arena *scratch;        /* of alerts on the log thread */
-    struct alert_record noted;    /* likewise */
+    const struct alert_notes *notes; /* of it, or of the settings since; main's */
+    struct fleet_detector *fleet;    /* NULL: detection is off */
+    char learnt_path[PATH_BYTES];    /* of what it learns */
+    struct route_triage said;        /* to receivers, by triage */
+    struct router *router;           /* NULL: there is no receiver */
+    struct arena *scratch;           /* of alerts on the log thread */
+    struct alert_record noted;       /* likewise */
     struct codec_slice slices[NOTED_RECORDS_MAX];
     struct captures *captures;
     struct capture_files *files; /* of captures */

@@ -110,9 +110,6 @@ static void use_rules(struct app *app)
     struct error err = {0};
     char quoted[512];
 
-    if (app->fleet == NULL) {
-        return;
-    }
     struct generation *next = calloc(1, sizeof(*next));
 
     if (next == NULL ||
@@ -129,7 +126,10 @@ static void use_rules(struct app *app)
     config_hash_text(app->config, next->rules.config_hash);
     next->next = app->reload->generations;
     app->reload->generations = next;
-    fleet_detector_use(app->fleet, &next->rules);
+    app->notes = &next->rules.notes;
+    if (app->fleet != NULL) {
+        fleet_detector_use(app->fleet, &next->rules);
+    }
 }
 
 /* Sensors are sent elsewhere, or stay again: what somebody must be able to account for. */

@@ -184,6 +184,7 @@ static void send(struct detection *detection, struct detection_incident *inciden
         counts->learnt += incident->mode == DETECTOR_LEARN;
     }
     if (incident->mode != DETECTOR_LEARN) {
+        alert_notes_put(&detection->settings->notes, &incident->alert);
         detection->emit(detection->emit_context, &incident->alert, incident->origins);
     }
 }

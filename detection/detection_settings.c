@@ -52,6 +52,24 @@ static const struct config_field common_fields[] = {
      .max = 3.6e12,
      .help = "After a live start nothing is reported for so long: connections that began before "
              "look one-sided."},
+    {.type = CONFIG_LIST,
+     .key = "runbooks",
+     .offset = FIELD(runbooks),
+     .value = "",
+     .max = ALERT_NOTES_LINES_MAX,
+     .is_hot = true,
+     .help =
+         "Where to read what to do, in each alert: a kind, or * for all others, and a URL, such "
+         "as \"* https://wiki.example.com/netscope/{kind}\"; {severity} and {alert_id} may "
+         "stand in it, too."},
+    {.type = CONFIG_LIST,
+     .key = "labels",
+     .offset = FIELD(labels),
+     .value = "",
+     .max = ALERT_NOTES_LINES_MAX,
+     .is_hot = true,
+     .help = "Labels of alerts: a kind, or * for all, and labels, such as \"* team=network\" or "
+             "\"dns_tunnel team=security pager=yes\"."},
     {0},
 };
 
@@ -466,6 +484,20 @@ static uint32_t views_of(const struct detector_ops *ops)
     return count;
 }
 
+static int take_notes(const struct detection_config *from, const struct config *config,
+                      struct alert_notes *out, struct error *err)
+{
+    if (alert_notes_runbooks(out, &from->runbooks, err) != 0) {
+        error_prefix(err, ROOT ".runbooks");
+        return config_refuse(config, ROOT ".runbooks", err);
+    }
+    if (alert_notes_labels(out, &from->labels, err) != 0) {
+        error_prefix(err, ROOT ".labels");
+        return config_refuse(config, ROOT ".labels", err);
+    }
+    return 0;
+}
+
 int detection_compile(const struct detection_config *from, const struct config *config,
                       struct detection_settings *out, struct error *err)
 {
@@ -493,7 +525,7 @@ int detection_compile(const struct detection_config *from, const struct config *
         enabled += rules->enabled;
     }
     out->enabled = from->enabled && enabled > 0;
-    return 0;
+    return take_notes(from, config, &out->notes, err);
 }
 
 int detection_settings_default(struct detection_settings *out, struct error *err)

@@ -13,6 +13,7 @@
 #include "base/attributes.h"
 #include "base/config/config.h"
 #include "base/error.h"
+#include "detection/alert_notes.h"
 #include "proto/record.h"
 
 #define DETECTORS_MAX          32
@@ -96,6 +97,7 @@ struct detection_settings {
     uint64_t learnt_context; /* a hash of what else decides what is learnt: networks, interfaces */
     char config_hash[17];
     enum alert_scope scope;
+    struct alert_notes notes;
     uint32_t detectors_count;
     struct detector_rules rules[DETECTORS_MAX];
 };
@@ -105,6 +107,7 @@ struct detection_config {
     bool enabled;
     uint64_t victims_max, scanners_max, keys_max;
     uint64_t warm_up_ns;
+    struct config_list runbooks, labels;
     struct detector_config {
         bool enabled;
         const char *mode;

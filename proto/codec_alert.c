@@ -60,6 +60,16 @@ static void write_mitre(struct wire_writer *w, const struct alert_record *record
     }
 }
 
+static void write_labels(struct wire_writer *w, const struct alert_record *record)
+{
+    for (unsigned i = 0; i < record->labels_count && i < ALERT_LABELS_MAX; i++) {
+        const struct wire_mark mark = wire_begin(w, 45, 1);
+        write_chars(w, 1, record->labels[i].key);
+        write_chars(w, 2, record->labels[i].value);
+        wire_end(w, mark);
+    }
+}
+
 size_t codec_encode_alert(const struct alert_record *record, uint8_t *out, size_t capacity)
 {
     struct wire_writer w = wire_writer_over(out, capacity);
@@ -98,8 +108,10 @@ size_t codec_encode_alert(const struct alert_record *record, uint8_t *out, size_
     write_number(&w, 37, record->loss_during_window);
     write_evidence(&w, record);
     write_mitre(&w, record);
+    write_chars(&w, 42, record->runbook_url);
     write_chars(&w, 43, record->config_key);
     write_chars(&w, 44, record->config_hash);
+    write_labels(&w, record);
     write_number(&w, 46, record->saturated);
     for (unsigned i = 0; i < record->explains_count && i < ALERT_EXPLAINS_MAX; i++) {
         wire_write_text(&w, 47, record->explains[i]);
@@ -169,6 +181,17 @@ static bool take_mitre(const Netscope__V1__AlertRecord *from, struct alert_recor
     return true;
 }
 
+static void take_labels(const Netscope__V1__AlertRecord *from, struct alert_record *out)
+{
+    out->labels_count = (uint8_t)unpacked_count(from->n_labels, ALERT_LABELS_MAX);
+    for (unsigned i = 0; i < out->labels_count; i++) {
+        struct alert_label *label = &out->labels[i];
+
+        unpacked_chars(label->key, sizeof label->key, from->labels[i]->key);
+        unpacked_chars(label->value, sizeof label->value, from->labels[i]->value);
+    }
+}
+
 static void take_texts(const Netscope__V1__AlertRecord *from, struct alert_record *out)
 {
     out->identity = (struct record_identity){.sensor_id = unpacked_text(from->sensor_id),
@@ -178,6 +201,7 @@ static void take_texts(const Netscope__V1__AlertRecord *from, struct alert_recor
     unpacked_chars(out->alert_key, sizeof out->alert_key, from->alert_key);
     unpacked_chars(out->unit, sizeof out->unit, from->unit);
     unpacked_chars(out->description, sizeof out->description, from->description);
+    unpacked_chars(out->runbook_url, sizeof out->runbook_url, from->runbook_url);
     unpacked_chars(out->config_key, sizeof out->config_key, from->config_key);
     unpacked_chars(out->config_hash, sizeof out->config_hash, from->config_hash);
     out->sensor_ids_count = (uint8_t)unpacked_count(from->n_sensor_ids, ALERT_SENSORS_MAX);
@@ -223,6 +247,7 @@ bool codec_decode_alert(const uint8_t *bytes, size_t length, struct arena *scrat
         return false;
     }
     take_texts(from, out);
+    take_labels(from, out);
     take_figures(from, out);
     take_evidence(from->evidence, out);
     return unpacked_timestamp(from->first_time, &out->first_ns) &&

@@ -78,6 +78,8 @@ enum severity severity_by_name(const char *name);
 #define ALERT_FLOWS_MAX     32
 #define ALERT_SENSORS_MAX   16
 #define ALERT_EXPLAINS_MAX  16
+#define ALERT_LABELS_MAX    8
+#define ALERT_URL_BYTES     256 /* with the NUL */
 
 struct alert_evidence_item {
     char key[64]; /* NUL at the end */
@@ -92,6 +94,10 @@ struct alert_mitre {
 struct alert_endpoint {
     struct ip_address ip;
     uint16_t port;
+};
+
+struct alert_label { /* NUL at the ends */
+    char key[33], value[65];
 };
 
 /* Self-contained: holds copies, so that it can outlive the packets. */
@@ -118,7 +124,9 @@ struct alert_record {
     struct alert_evidence_item top_sources[ALERT_EVIDENCE_MAX], top_targets[ALERT_EVIDENCE_MAX];
     struct alert_evidence_item top_ports[ALERT_EVIDENCE_MAX], top_names[ALERT_EVIDENCE_MAX];
     char packet_sample_ids[ALERT_SAMPLES_MAX][24];
-    uint8_t community_ids_count, sensor_ids_count, explains_count;
+    uint8_t community_ids_count, sensor_ids_count, explains_count, labels_count;
+    char runbook_url[ALERT_URL_BYTES];           /* "": none */
+    struct alert_label labels[ALERT_LABELS_MAX]; /* no key twice */
     char community_ids[ALERT_FLOWS_MAX][32];
     char sensor_ids[ALERT_SENSORS_MAX][129]; /* scope FLEET: who contributed */
     char explains[ALERT_EXPLAINS_MAX][37];   /* alert_ids of sensors that it explains */

@@ -119,6 +119,23 @@ static void address_of(const struct alert_endpoint *ends, unsigned count,
     }
 }
 
+/* NULL: there is none, or it is no URL that may be shown as a link: what came from afar is not
+ * trusted to have been checked there. */
+static const char *runbook_of(const struct alert_record *alert)
+{
+    const char *url = alert->runbook_url;
+
+    if (strncmp(url, "https://", 8) != 0 && strncmp(url, "http://", 7) != 0) {
+        return NULL;
+    }
+    for (const char *at = url; *at != '\0'; at++) {
+        if (*at <= ' ' || *at > '~' || strchr("<>|\"\\^`{}", *at) != NULL) {
+            return NULL;
+        }
+    }
+    return url;
+}
+
 /* ---- JSON, to programs ---- */
 
 static bool write_record(const struct route_saying *saying, struct json_writer *out)
@@ -173,6 +190,18 @@ static void put_chat(struct text *text, const char *foreign)
     }
 }
 
+/* Within < and >, where markup does not count; see runbook_of. */
+static void put_link(struct text *text, const char *url)
+{
+    for (; *url != '\0'; url++) {
+        if (*url == '&') {
+            put_bytes(text, "&amp;", 5);
+        } else {
+            put_bytes(text, url, 1);
+        }
+    }
+}
+
 static size_t slack_body(const struct route_saying *saying, char *out, size_t capacity)
 {
     static const char *const marks[] = {"",
@@ -197,6 +226,11 @@ static size_t slack_body(const struct route_saying *saying, char *out, size_t ca
     (void)clock_text(alert->first_ns, 0, first);
     put(&text, " \xc2\xb7 since %s \xc2\xb7 alert ", first);
     put_chat(&text, alert->alert_id);
+    if (runbook_of(alert) != NULL) {
+        put_bytes(&text, "\n<", 2);
+        put_link(&text, runbook_of(alert));
+        put_bytes(&text, "|what to do>", 12);
+    }
     json_init(&writer, out, capacity);
     json_object_begin(&writer);
     json_key(&writer, "text");
@@ -215,6 +249,20 @@ static void member(struct json_writer *out, const char *key, const char *text)
     }
 }
 
+/* Of the operator's own labels: what Alertmanager takes as a name, and none of those above. */
+static bool is_label_name(const char *key)
+{
+    static const char *const taken[] = {"alertname", "alert_id", "severity", "scope", "sensor"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(taken); i++) {
+        if (strcmp(key, taken[i]) == 0) {
+            return false;
+        }
+    }
+    return key[0] >= 'a' && key[0] <= 'z' &&
+           key[strspn(key, "abcdefghijklmnopqrstuvwxyz0123456789_")] == '\0';
+}
+
 /* Labels tell one alert from another there, so they hold only what stays while the incident lives,
  * and the severity, by which people route. */
 static void write_labels(const struct alert_record *alert, enum severity severity,
@@ -231,6 +279,11 @@ static void write_labels(const struct alert_record *alert, enum severity severit
     if (alert->scope != ALERT_FLEET_SCOPE) {
         sensors_text(alert, sensors, sizeof(sensors));
         member(out, "sensor", sensors);
+    }
+    for (unsigned i = 0; i < alert->labels_count; i++) {
+        if (is_label_name(alert->labels[i].key)) {
+            member(out, alert->labels[i].key, alert->labels[i].value);
+        }
     }
     json_object_end(out);
 }
@@ -256,6 +309,9 @@ static void write_annotations(const struct alert_record *alert, struct json_writ
     member(out, "threshold", number);
     member(out, "unit", alert->unit);
     member(out, "config_key", alert->config_key);
+    if (runbook_of(alert) != NULL) {
+        member(out, "runbook_url", alert->runbook_url);
+    }
     if (alert->mitre_count > 0) {
         member(out, "mitre_technique", alert->mitre[0].technique_id);
     }
@@ -346,6 +402,9 @@ static void put_text(struct text *text, const struct alert_record *alert)
         put(text, " config_key=");
         put_foreign(text, alert->config_key, "");
     }
+    if (runbook_of(alert) != NULL) {
+        put(text, " runbook_url=%s", runbook_of(alert));
+    }
 }
 
 /* src and dst are for IPv4 there; IPv6 has custom fields with labels. */
@@ -382,6 +441,11 @@ static void put_cef(struct text *text, const struct alert_record *alert)
     put_foreign(text, sensors, "\\=");
     put(text, " cfp1=%g cfp1Label=observed cfp2=%g cfp2Label=threshold", alert->observed,
         alert->threshold);
+    if (runbook_of(alert) != NULL) {
+        put(text, " cs1=");
+        put_foreign(text, runbook_of(alert), "\\=");
+        put(text, " cs1Label=runbook_url");
+    }
     put(text, " msg=");
     put_foreign(text, alert->description, "\\=");
 }

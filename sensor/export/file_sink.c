@@ -113,6 +113,20 @@ static void endpoints(struct json_writer *writer, const char *key,
     json_array_end(writer);
 }
 
+static void labels(struct json_writer *writer, const struct alert_record *alert)
+{
+    if (alert->labels_count == 0) {
+        return;
+    }
+    json_key(writer, "labels");
+    json_object_begin(writer);
+    for (unsigned i = 0; i < alert->labels_count && i < ALERT_LABELS_MAX; i++) {
+        json_key(writer, alert->labels[i].key);
+        json_text(writer, alert->labels[i].value);
+    }
+    json_object_end(writer);
+}
+
 static void write_alert(struct file_sink *sink, struct json_writer *writer)
 {
     const struct alert_record *alert = sink->alert;
@@ -148,6 +162,11 @@ static void write_alert(struct file_sink *sink, struct json_writer *writer)
     endpoints(writer, "victims", alert->victims, alert->victims_count);
     json_key(writer, "config_key");
     json_text(writer, alert->config_key);
+    if (alert->runbook_url[0] != '\0') {
+        json_key(writer, "runbook_url");
+        json_text(writer, alert->runbook_url);
+    }
+    labels(writer, alert);
     json_key(writer, "community_ids");
     json_array_begin(writer);
     for (unsigned i = 0; i < alert->community_ids_count && i < ALERT_FLOWS_MAX; i++) {

@@ -54,6 +54,12 @@ void record_random_alert(struct record_random *random, struct alert_record *out)
     random_letters(random, out->unit, sizeof out->unit);
     random_letters(random, out->description, sizeof out->description);
     random_letters(random, out->config_key, sizeof out->config_key);
+    random_letters(random, out->runbook_url, sizeof out->runbook_url);
+    out->labels_count = (uint8_t)record_random_below(random, ALERT_LABELS_MAX + 1);
+    for (unsigned i = 0; i < out->labels_count; i++) {
+        random_letters(random, out->labels[i].key, sizeof out->labels[i].key);
+        random_letters(random, out->labels[i].value, sizeof out->labels[i].value);
+    }
     random_letters(random, out->config_hash, sizeof out->config_hash);
     out->suppressed_count = random_number(random, 64);
     out->loss_during_window = random_number(random, 64);

@@ -133,6 +133,31 @@ static struct stats_detector row_of(const char *name)
 
 /* ---- states ---- */
 
+static void what_an_operator_wants_in_alerts_stands_in_each_with_the_severity_of_now(void **state)
+{
+    static const char *const runbooks[] = {"* https://wiki.example.com/{kind}?{severity}"};
+    static const char *const labels[] = {"syn_flood team=ddos"};
+    const struct config_list urls = {runbooks, 1}, words = {labels, 1};
+    struct error err = {0};
+
+    (void)state;
+    assert_int_equal(alert_notes_runbooks(&settings.notes, &urls, &err), 0);
+    assert_int_equal(alert_notes_labels(&settings.notes, &words, &err), 0);
+    open_bench("syn_flood", NULL);
+    flood(VICTIM, 250);
+    pass(1);
+    flood(VICTIM, 900);
+    pass(30);
+    assert_int_equal(bench.count, 3);
+    assert_string_equal(bench.told[0].runbook_url, "https://wiki.example.com/syn_flood?medium");
+    assert_string_equal(bench.told[1].runbook_url, "https://wiki.example.com/syn_flood?high");
+    assert_string_equal(bench.told[2].runbook_url, "https://wiki.example.com/syn_flood?high");
+    for (uint32_t i = 0; i < bench.count; i++) {
+        assert_int_equal(bench.told[i].labels_count, 1);
+        assert_string_equal(bench.told[i].labels[0].value, "ddos");
+    }
+}
+
 static void an_incident_opens_once_rises_with_severity_and_tenfold_and_closes(void **state)
 {
     (void)state;
@@ -556,6 +581,7 @@ static void neither_a_million_addresses_nor_a_scan_of_65_thousand_hosts_take_mem
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        TEST(what_an_operator_wants_in_alerts_stands_in_each_with_the_severity_of_now),
         TEST(an_incident_opens_once_rises_with_severity_and_tenfold_and_closes),
         TEST(a_flood_tells_how_many_connections_are_half_open),
         TEST(a_flood_tells_the_span_of_its_figures),

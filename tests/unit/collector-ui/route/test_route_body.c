@@ -111,6 +111,56 @@ static void an_alert_is_said_in_one_sentence_to_syslog(void **state)
         "alert_id=019b7cf6-0000-7000-8000-000000000001 observed=1500 threshold=200");
 }
 
+static void every_form_says_where_to_read_what_to_do(void **state)
+{
+    (void)state;
+    strcpy(alert.runbook_url, "https://wiki.example.com/a_b?c=d&e=f");
+    assert_non_null(
+        strstr(said_by(ROUTE_TEXT, true), " runbook_url=https://wiki.example.com/a_b?c=d&e=f"));
+    assert_non_null(strstr(said_by(ROUTE_CEF, true),
+                           " cs1=https://wiki.example.com/a_b?c\\=d&e\\=f cs1Label=runbook_url "));
+    assert_non_null(strstr(said_by(ROUTE_SLACK, false),
+                           "\\n<https://wiki.example.com/a_b?c=d&amp;e=f|what to do>"));
+    assert_non_null(strstr(said_by(ROUTE_ALERTMANAGER, false),
+                           "\"runbook_url\":\"https://wiki.example.com/a_b?c=d&e=f\""));
+}
+
+/* It came from a sensor: what its settings would refuse may stand there. */
+static void what_is_no_safe_url_is_no_link(void **state)
+{
+    static const char *const hostile[] = {"javascript:alert(1)", "https://x/|<!channel>",
+                                          "https://x/\n<134>1",  "https://x/ a",
+                                          "file:///etc/passwd",  "https://x/\xc3\xa4"};
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(hostile); i++) {
+        strcpy(alert.runbook_url, hostile[i]);
+        assert_null(strstr(said_by(ROUTE_TEXT, true), "runbook"));
+        assert_null(strstr(said_by(ROUTE_CEF, true), "runbook"));
+        assert_null(strstr(said_by(ROUTE_SLACK, false), "what to do"));
+        assert_null(strstr(said_by(ROUTE_ALERTMANAGER, false), "runbook"));
+    }
+}
+
+static void alertmanager_gets_the_labels_of_an_alert_but_none_in_place_of_its_own(void **state)
+{
+    (void)state;
+    alert.labels_count = 4;
+    strcpy(alert.labels[0].key, "team");
+    strcpy(alert.labels[0].value, "net\"work");
+    strcpy(alert.labels[1].key, "severity");
+    strcpy(alert.labels[1].value, "mine");
+    strcpy(alert.labels[2].key, "a-b");
+    strcpy(alert.labels[2].value, "mine");
+    strcpy(alert.labels[3].key, "");
+    strcpy(alert.labels[3].value, "mine");
+    const char *text = said_by(ROUTE_ALERTMANAGER, false);
+
+    assert_non_null(strstr(text, "\"sensor\":\"edge-1\",\"team\":\"net\\\"work\"}"));
+    assert_non_null(strstr(text, "\"severity\":\"high\""));
+    assert_null(strstr(text, "mine"));
+}
+
 /* What the C library's syslog(3) writes: the daemon behind it knows the rest. */
 static void the_daemon_of_this_machine_gets_a_short_header(void **state)
 {
@@ -492,6 +542,9 @@ int main(void)
 #define TEST(test) cmocka_unit_test_setup(test, make_alert)
     const struct CMUnitTest tests[] = {
         TEST(an_alert_is_said_in_one_sentence_to_syslog),
+        TEST(every_form_says_where_to_read_what_to_do),
+        TEST(what_is_no_safe_url_is_no_link),
+        TEST(alertmanager_gets_the_labels_of_an_alert_but_none_in_place_of_its_own),
         TEST(the_daemon_of_this_machine_gets_a_short_header),
         TEST(each_severity_has_its_priority_in_each_facility),
         TEST(hostile_text_stays_on_its_line_in_syslog),

@@ -66,6 +66,19 @@ export function Detail({ a, now, related, acts }: { a: Alert; now: number; relat
         const b = (typeof m === 'object' && m !== null ? m : {}) as Bag;
         rows.push(['MITRE', safe(`${String(b.technique_id ?? '')} ${String(b.technique_name ?? '')}`.trim())]);
     }
+    const labels = Object.entries((typeof raw.labels === 'object' && raw.labels !== null ? raw.labels : {}) as Bag);
+    if (labels.length) {
+        rows.push(['Labels', safe(labels.map(([key, value]) => `${key}=${String(value)}`).join(', '))]);
+    }
+    const runbook = String(raw.runbook_url ?? '');
+    if (/^https?:\/\/[^\s<>"]+$/.test(runbook)) {
+        rows.push([
+            'What to do',
+            <a href={runbook} target="_blank" rel="noopener noreferrer">
+                {safe(runbook)}
+            </a>,
+        ]);
+    }
     if (raw.config_key) {
         rows.push(['Tuned by', <code>{safe(raw.config_key)}</code>]);
     }
