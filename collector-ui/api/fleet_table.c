@@ -42,7 +42,7 @@ static const struct openapi_page
     page_summary = {"Sums of a range: traffic, applications, talkers, alerts.", {FROM, TO}},
     page_timeseries = {"A figure over time.",
                        {{"metric", "string", "bps, pps, flows, new_flows, rtt or loss."},
-                        {"by", "string", "none, app, sensor or direction."},
+                        {"by", "string", "none, app, sensor, direction or site."},
                         {"step", "integer", "Wanted step in ms."},
                         {"top", "integer", "Series by name, 1 to 127 (20); the rest is other."},
                         {"sensor", "string", "Of this sensor alone; without a filter."},

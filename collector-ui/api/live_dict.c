@@ -39,16 +39,47 @@ uint16_t live_dict_app(struct live_dict *dict, const char *name)
 uint16_t live_dict_sensor(struct live_dict *dict, const char *sensor_id)
 {
     for (uint32_t i = 0; i < dict->sensors_count; i++) {
-        if (strcmp(dict->sensors[i], sensor_id) == 0) {
+        if (strcmp(dict->sensors[i].id, sensor_id) == 0) {
             return (uint16_t)i;
         }
     }
     if (dict->sensors_count == LIVE_DICT_SENSORS) {
         return UINT16_MAX;
     }
-    strncpy(dict->sensors[dict->sensors_count], sensor_id, sizeof dict->sensors[0] - 1);
+    strncpy(dict->sensors[dict->sensors_count].id, sensor_id, sizeof dict->sensors[0].id - 1);
     dict->rev++;
     return (uint16_t)dict->sensors_count++;
+}
+
+/* Behind LIVE_DICT_SITES they count as none. */
+static uint16_t site_of(struct live_dict *dict, const char *site)
+{
+    if (dict->sites_count == 0) {
+        dict->sites_count = 1;
+    }
+    for (uint32_t i = 0; i < dict->sites_count; i++) {
+        if (strcmp(dict->sites[i], site) == 0) {
+            return (uint16_t)i;
+        }
+    }
+    if (dict->sites_count == LIVE_DICT_SITES) {
+        return 0;
+    }
+    strncpy(dict->sites[dict->sites_count], site, sizeof dict->sites[0] - 1);
+    return (uint16_t)dict->sites_count++;
+}
+
+void live_dict_site(struct live_dict *dict, const char *sensor_id, const char *site)
+{
+    for (uint32_t i = 0; i < dict->sensors_count; i++) {
+        if (strcmp(dict->sensors[i].id, sensor_id) == 0) {
+            const uint16_t before = dict->sensors[i].site;
+
+            dict->sensors[i].site = site_of(dict, site);
+            dict->rev += dict->sensors[i].site != before;
+            return;
+        }
+    }
 }
 
 static void write_texts(struct json_writer *out, const char *key, const char *const *texts,
@@ -85,10 +116,16 @@ void live_dict_write(const struct live_dict *dict, struct json_writer *out)
     json_array_begin(out);
     for (uint32_t i = 0; i < dict->sensors_count; i++) {
         json_array_begin(out);
-        json_text(out, dict->sensors[i]);
-        json_text(out, dict->sensors[i]);
-        json_text(out, "");
+        json_text(out, dict->sensors[i].id);
+        json_text(out, dict->sensors[i].id);
+        json_text(out, dict->sites[dict->sensors[i].site]);
         json_array_end(out);
+    }
+    json_array_end(out);
+    json_key(out, "site");
+    json_array_begin(out);
+    for (uint32_t i = 0; i < dict->sites_count || i == 0; i++) {
+        json_text(out, dict->sites[i]);
     }
     json_array_end(out);
     write_texts(out, "state", states, 7);

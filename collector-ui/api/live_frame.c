@@ -149,26 +149,57 @@ static void write_rates(struct json_writer *out, const char *key, const struct p
     json_array_end(out);
 }
 
-static void write_by(struct merged *m, const struct subscription *sub, const struct live_dict *dict,
-                     struct json_writer *out)
+static uint32_t pairs_of_apps(const struct merged *m, const struct live_dict *dict,
+                              struct pair *list, struct pair *other)
 {
-    const bool is_app = sub->dim == DIM_APP;
-    const uint32_t all = is_app ? dict->apps_count : m->sensors_count;
-    struct pair *const list = calloc((size_t)all + 1, sizeof *list);
-    struct pair other = {0};
     uint32_t count = 0;
-    for (uint32_t i = 0; list != NULL && i < all; i++) {
-        const struct merged_sensor *const s = is_app ? NULL : &m->sensors[i];
-        struct pair pair = {(uint16_t)i, is_app ? m->apps[i].in : s->bytes_in,
-                            is_app ? m->apps[i].out : s->bytes - s->bytes_in};
+    other->in = m->other_in;
+    other->out = m->other_out;
+    for (uint32_t i = 0; i < dict->apps_count; i++) {
+        const struct pair pair = {(uint16_t)i, m->apps[i].in, m->apps[i].out};
         /* The sensor's own "other" is no application. */
-        if (is_app && strcmp(dict->apps[i].name, "other") == 0) {
-            other.in += pair.in;
-            other.out += pair.out;
+        if (strcmp(dict->apps[i].name, "other") == 0) {
+            other->in += pair.in;
+            other->out += pair.out;
         } else if (pair.in + pair.out > 0) {
             list[count++] = pair;
         }
     }
+    return count;
+}
+
+/* Of sensors, or of the sites where they stand. */
+static uint32_t pairs_of_sensors(const struct merged *m, const struct live_dict *dict,
+                                 bool is_of_sites, struct pair *list)
+{
+    const uint32_t all = is_of_sites ? dict->sites_count + 1 : m->sensors_count;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < m->sensors_count; i++) {
+        const struct merged_sensor *const s = &m->sensors[i];
+        struct pair *const pair = &list[is_of_sites ? dict->sensors[i].site : i];
+        pair->in += s->bytes_in;
+        pair->out += s->bytes - s->bytes_in;
+    }
+    for (uint32_t i = 0; i < all; i++) {
+        if (list[i].in + list[i].out > 0) {
+            list[count] = list[i];
+            list[count++].index = (uint16_t)i;
+        }
+    }
+    return count;
+}
+
+static void write_by(struct merged *m, const struct subscription *sub, const struct live_dict *dict,
+                     struct json_writer *out)
+{
+    static const char *const dims[] = {"app", "sensor", "site"};
+    struct pair *const list =
+        calloc((size_t)dict->apps_count + m->sensors_count + dict->sites_count + 1, sizeof *list);
+    struct pair other = {0};
+    const uint32_t count = list == NULL ? 0
+                           : sub->dim == DIM_APP
+                               ? pairs_of_apps(m, dict, list, &other)
+                               : pairs_of_sensors(m, dict, sub->dim == DIM_SITE, list);
     if (count > 0) {
         qsort(list, count, sizeof *list, by_bytes);
     }
@@ -177,13 +208,11 @@ static void write_by(struct merged *m, const struct subscription *sub, const str
         other.in += list[i].in;
         other.out += list[i].out;
     }
-    other.in += is_app ? m->other_in : 0;
-    other.out += is_app ? m->other_out : 0;
     const bool has_other = other.in + other.out > 0;
     json_key(out, "by");
     json_object_begin(out);
     json_key(out, "dim");
-    json_text(out, is_app ? "app" : "sensor");
+    json_text(out, dims[sub->dim]);
     json_key(out, "k");
     json_array_begin(out);
     for (uint32_t i = 0; i < shown; i++) {

@@ -80,11 +80,11 @@ static bool read_number(const struct json_value *value, uint32_t max, uint32_t *
 static bool read_by(const struct json_reader *r, const struct json_value *by,
                     struct subscription *sub)
 {
-    static const char *const dims[] = {"app", "sensor"};
+    static const char *const dims[] = {"app", "sensor", "site"};
     int dim = DIM_APP;
     sub->by_top = 7;
     sub->by = by != NULL;
-    const bool ok = by == NULL || (read_choice(r, json_member(r, by, "dim"), dims, 2, &dim) &&
+    const bool ok = by == NULL || (read_choice(r, json_member(r, by, "dim"), dims, 3, &dim) &&
                                    read_number(json_member(r, by, "top"), 20, &sub->by_top));
     sub->dim = (enum live_dim)dim;
     return ok;
@@ -142,7 +142,7 @@ static void on_sub(struct live_client *client, const struct json_reader *r)
     sub.sensors = json_member(r, topics, "sensors") != NULL;
     sub.alerts = json_member(r, topics, "alerts") != NULL;
     if (!read_by(r, json_member(r, topics, "by"), &sub)) {
-        complain(client, id, "BAD_MESSAGE", "by: dim is app or sensor, top 1 to 20", -1);
+        complain(client, id, "BAD_MESSAGE", "by: dim is app, sensor or site, top 1 to 20", -1);
         return;
     }
     if (!read_flows(r, json_member(r, topics, "flows"), &sub)) {

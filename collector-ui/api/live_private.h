@@ -4,14 +4,16 @@
 #include <pthread.h>
 
 #include "collector-ui/api/api_private.h"
+#include "collector-ui/api/sensor_site.h"
 
 #define LIVE_TICKS        64 /* kept, so that frames can be merged over them */
 #define LIVE_DICT_APPS    512
 #define LIVE_DICT_SENSORS 4096
+#define LIVE_DICT_SITES   512
 #define LIVE_FLOWS_MAX    200
 #define LIVE_SENT_MAX     256
 
-enum live_dim { DIM_APP, DIM_SENSOR };
+enum live_dim { DIM_APP, DIM_SENSOR, DIM_SITE };
 enum live_sort { SORT_BPS, SORT_BYTES, SORT_RTT, SORT_RETR };
 
 struct subscription {
@@ -33,6 +35,7 @@ struct live_tick {
     size_t *alert_bytes;
     char **notes; /* what people have said of each, as JSON; NULL: nothing */
     size_t *note_bytes;
+    struct sensor_sites sites; /* of all sensors, where it was time to read them again */
     uint64_t said; /* another number whenever something was said of any alert; 0: nobody can */
 };
 
@@ -43,8 +46,13 @@ struct live_dict {
         uint8_t slot;
     } apps[LIVE_DICT_APPS];
     uint32_t apps_count;
-    char (*sensors)[129];
+    struct live_dict_sensor {
+        char id[129];
+        uint16_t site; /* index of its site */
+    } * sensors;
     uint32_t sensors_count;
+    char sites[LIVE_DICT_SITES][SENSOR_LABEL_BYTES]; /* the first: none */
+    uint32_t sites_count;
     uint8_t slots_used;
 };
 
@@ -69,6 +77,7 @@ struct live_feed {
     struct live_dict dict;
     struct live_tick ticks[LIVE_TICKS]; /* by number */
     uint64_t tick_number;               /* of the newest; 0: none yet */
+    uint64_t sites_due_ns;              /* monotonic; its thread's */
     struct live_client **clients;
     uint32_t clients_count;
 };
@@ -77,6 +86,8 @@ struct live_feed {
 /* UINT16_MAX: no room. */
 uint16_t live_dict_app(struct live_dict *dict, const char *name);
 uint16_t live_dict_sensor(struct live_dict *dict, const char *sensor_id);
+/* Where a sensor of the dictionary stands now. */
+void live_dict_site(struct live_dict *dict, const char *sensor_id, const char *site);
 void live_dict_write(const struct live_dict *dict, struct json_writer *out);
 
 /* live_frame.c: members of a frame behind "merged", for the ticks (after, until]. */

@@ -10,6 +10,7 @@
 #include "proto/json/transcoder.h"
 
 #define ALERT_ARENA_BYTES ((size_t)1 << 20)
+#define SITES_EVERY_NS    (5 * NS_PER_SEC)
 
 void live_tick_fini(struct live_tick *tick)
 {
@@ -26,6 +27,7 @@ void live_tick_fini(struct live_tick *tick)
     free(tick->alert_bytes);
     free(tick->notes);
     free(tick->note_bytes);
+    sensor_sites_fini(&tick->sites);
     memset(tick, 0, sizeof *tick);
 }
 
@@ -112,6 +114,10 @@ bool live_tick_make(struct live_feed *feed, double win_ms, struct live_tick *tic
     }
     tick_notes(feed, tick);
     sensor_states(feed, tick);
+    const uint64_t now_ns = clock_monotonic_ns();
+    if (now_ns >= feed->sites_due_ns && sensor_sites_read(feed->api, &tick->sites) == 0) {
+        feed->sites_due_ns = now_ns + SITES_EVERY_NS;
+    }
     return true;
 }
 
@@ -127,4 +133,8 @@ void live_tick_name(struct live_feed *feed, struct live_tick *tick)
             (void)live_dict_app(&feed->dict, w->sensors[i].flows[n].app);
         }
     }
+    for (uint32_t i = 0; i < tick->sites.count; i++) {
+        live_dict_site(&feed->dict, tick->sites.items[i].sensor_id, tick->sites.items[i].site);
+    }
+    sensor_sites_fini(&tick->sites);
 }

@@ -7,6 +7,7 @@
 #include "base/clock.h"
 #include "base/wire_format.h"
 #include "collector-ui/api/api_private.h"
+#include "collector-ui/api/sensor_site.h"
 #include "collector-ui/fleet/revocations.h"
 #include "proto/codec.h"
 
@@ -104,10 +105,12 @@ static void write_revocation(struct api *api, struct json_writer *out, const cha
 
 static void write_sensor(struct api *api, struct json_writer *out, const struct sensor_info *s)
 {
+    char site[SENSOR_LABEL_BYTES];
+    sensor_site_read(api, s->sensor_id, site);
     json_object_begin(out);
     write_text(out, "sensor_id", s->sensor_id);
     write_text(out, "name", s->sensor_id);
-    write_text(out, "site", "");
+    write_text(out, "site", site);
     write_text(out, "state", state_name(s->state));
     write_text(out, "version", s->version);
     write_text(out, "boot_id", s->boot_id);

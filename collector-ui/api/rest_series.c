@@ -12,7 +12,7 @@
 
 static const char *const metric_names[SERIES_METRIC_COUNT] = {"bps",       "pps", "flows",
                                                               "new_flows", "rtt", "loss"};
-static const char *const by_names[SERIES_BY_COUNT] = {"none", "app", "sensor", "direction"};
+static const char *const by_names[SERIES_BY_COUNT] = {"none", "app", "sensor", "direction", "site"};
 
 struct series_column *series_column(struct series *s, const char *key, size_t length)
 {
@@ -125,7 +125,9 @@ static void add_series(void *context, int64_t start_s, const char *sensor_id,
         add_point(s, "in", 2, i, a, 0, sums);
         add_point(s, "out", 3, i, b, 0, sums);
     } else {
-        const char *const key = s->by == SERIES_BY_SENSOR ? sensor_id : "total";
+        const char *const key = s->by == SERIES_BY_SENSOR ? sensor_id
+                                : s->by == SERIES_BY_SITE ? sensor_sites_find(&s->sites, sensor_id)
+                                                          : "total";
         add_point(s, key, strlen(key), i, a, b, sums);
     }
 }
@@ -185,7 +187,8 @@ static int run_series(struct rest_job *job, struct history_reader *reader, struc
     s->points = (uint32_t)((last_s - s->from_s) / s->step_s) + 1;
     s->columns = calloc(SERIES_COLUMNS_MAX, sizeof *s->columns);
     s->covered = calloc(s->points, sizeof *s->covered);
-    if (s->columns == NULL || s->covered == NULL) {
+    if (s->columns == NULL || s->covered == NULL ||
+        (s->by == SERIES_BY_SITE && sensor_sites_read(job->api, &s->sites) != 0)) {
         return -ENOMEM;
     }
     const int result = job->filter != NULL
@@ -198,7 +201,7 @@ static int run_series(struct rest_job *job, struct history_reader *reader, struc
     if (s->count > 0) {
         qsort(s->columns, s->count, sizeof *s->columns, by_weight);
     }
-    if (job->filter == NULL) {
+    if (job->filter == NULL || s->by == SERIES_BY_SITE) {
         join_others(s);
     }
     return result;
@@ -209,7 +212,8 @@ static void write_value(const struct series *s, const struct series_column *colu
 {
     const struct series_point *const p = &column->points[i];
     double value = is_out ? p->b : p->a;
-    bool is_known = p->is_known || (s->covered[i].steps > 0 && s->by != SERIES_BY_SENSOR);
+    bool is_known = p->is_known || (s->covered[i].steps > 0 && s->by != SERIES_BY_SENSOR &&
+                                    s->by != SERIES_BY_SITE);
     switch (s->metric) {
     case SERIES_RTT:
         is_known = rollup_rtt_median_ms(&column->rtt[i], &value);
@@ -291,6 +295,7 @@ static void fini_series(struct rest_job *job)
     }
     free(s->columns);
     free(s->covered);
+    sensor_sites_fini(&s->sites);
 }
 
 static bool read_choice(struct http_request *request, const char *name, const char *const *names,
@@ -317,7 +322,7 @@ static bool read_series(struct http_request *request, struct rest_job *job)
     job->number[N_TOP] = SERIES_SHOWN;
     if (!read_choice(request, "metric", metric_names, SERIES_METRIC_COUNT,
                      "bps, pps, flows, new_flows, rtt, loss", &job->number[N_METRIC]) ||
-        !read_choice(request, "by", by_names, SERIES_BY_COUNT, "none, app, sensor, direction",
+        !read_choice(request, "by", by_names, SERIES_BY_COUNT, "none, app, sensor, direction, site",
                      &job->number[N_BY]) ||
         !rest_number(request, "step", 1, UINT64_C(31536000000), &job->number[N_STEP_MS]) ||
         !rest_number(request, "top", 1, SERIES_COLUMNS_MAX - 1, &job->number[N_TOP])) {

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "collector-ui/api/api_private.h"
+#include "collector-ui/api/sensor_site.h"
 
 #define SERIES_COLUMNS_MAX 128u
 #define SERIES_SHOWN       20u /* without top= */
@@ -20,6 +21,7 @@ enum series_by {
     SERIES_BY_APP,
     SERIES_BY_SENSOR,
     SERIES_BY_DIRECTION,
+    SERIES_BY_SITE,
     SERIES_BY_COUNT
 };
 /* Places in rest_job.number. */
@@ -47,6 +49,7 @@ struct series {
     const char *sensor; /* its seconds alone; "": those of all */
     struct series_column *columns;
     uint32_t count, shown;
+    struct sensor_sites sites; /* read where it is by them */
     struct {
         int64_t last_s;
         uint32_t steps; /* base steps in it that a sensor told of */

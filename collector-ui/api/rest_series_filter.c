@@ -36,6 +36,7 @@ static void add_row(struct series *s, const struct history_aggregate_row *row)
     const struct history_sums *const sums = &row->sums;
     const char *const key = row->key == NULL          ? "other"
                             : s->by == SERIES_BY_NONE ? "total"
+                            : s->by == SERIES_BY_SITE ? sensor_sites_find(&s->sites, row->key)
                                                       : row->key;
     const double in = (double)sums->bytes_in * 8;
     const double out = (double)(sums->bytes_forward + sums->bytes_reverse - sums->bytes_in) * 8;
@@ -62,8 +63,10 @@ static void cover(void *context, int64_t start_s, const char *sensor_id,
         return;
     }
     s->covered[at].steps++;
-    for (uint32_t i = 0; s->by == SERIES_BY_SENSOR && i < s->count; i++) {
-        if (strcmp(s->columns[i].key, sensor_id) == 0) {
+    const bool is_of_sites = s->by == SERIES_BY_SITE;
+    const char *const key = is_of_sites ? sensor_sites_find(&s->sites, sensor_id) : sensor_id;
+    for (uint32_t i = 0; (is_of_sites || s->by == SERIES_BY_SENSOR) && i < s->count; i++) {
+        if (strcmp(s->columns[i].key, key) == 0) {
             s->columns[i].points[at].is_known = true;
         }
     }
@@ -72,16 +75,17 @@ static void cover(void *context, int64_t start_s, const char *sensor_id,
 int series_filter_run(struct rest_job *job, struct series *s, struct history_reader *reader)
 {
     const uint64_t to_s = s->from_s + s->points * s->step_s;
+    const bool is_of_sensors = s->by == SERIES_BY_SENSOR || s->by == SERIES_BY_SITE;
     struct series_column *other;
     bool has_others = false;
     const struct history_aggregate_query query = {
         .from_ns = s->from_s * NS_PER_SEC,
         .to_ns = to_s * NS_PER_SEC,
         .filter = job->filter,
-        .by = {s->by == SERIES_BY_SENSOR ? DIMENSION_SENSOR : DIMENSION_APPLICATION},
-        .by_count = s->by == SERIES_BY_SENSOR || s->by == SERIES_BY_APP,
+        .by = {is_of_sensors ? DIMENSION_SENSOR : DIMENSION_APPLICATION},
+        .by_count = is_of_sensors || s->by == SERIES_BY_APP,
         .step_ns = s->step_s * NS_PER_SEC,
-        .limit = s->shown,
+        .limit = s->by == SERIES_BY_SITE ? SERIES_COLUMNS_MAX - 1 : s->shown,
         .is_all = job->is_all};
     struct history_aggregate sums;
     int result = history_query_aggregate(reader, &query, &sums);

@@ -50,6 +50,7 @@ const SENSORS = [
     ['s-nyc-2', 'nyc-2', 'New York', 0.065], ['s-sjc-1', 'sjc-1', 'San Jose', 0.05], ['s-gru-1', 'gru-1', 'São Paulo', 0.025],
     ['s-sgp-1', 'sgp-1', 'Singapore', 0.03], ['s-tyo-1', 'tyo-1', 'Tokyo', 0.02], ['s-lab-7', 'lab-7', 'Lab', 0.0012],
 ];
+const SITES = ['', ...new Set(SENSORS.map(([, , site]) => site))];
 /* Settings pushed to some of them. */
 const DESIRED = {
     'fra-1': { state: 'APPLIED', config_id: 'c1', reason: '', path: '', line: 0 }, 'fra-2': { state: 'APPLYING', config_id: 'c1', reason: '', path: '', line: 0 },
@@ -113,6 +114,11 @@ export function make_world(options = {}) {
         const day = 0.35 + 1.2 * wave(100 + i, t_ms / 4000) * wave(200 + i, t_ms / 1000) - 0.3;
         return total * SENSORS[i][3] * Math.max(0.06, day);
     };
+    const sensor_side = (i, t_ms, out) => {
+        const all = sensor_bps(i, t_ms);
+        return all === null ? null : all * (out ? 0.37 : 0.63);
+    };
+    const site_side = (name, t_ms, out) => SENSORS.map(([, , site], i) => (site === name ? sensor_side(i, t_ms, out) : null)).reduce((sum, v) => (v === null ? sum : (sum ?? 0) + v), null);
     const sensor_loss = (i, t_ms) => (sensor_bps(i, t_ms) === null ? null : SENSORS[i][1] === 'sgp-1' && t_ms > story_end - LOSS_SINCE ? 4100 * wave(55, t_ms / 1000) : 0);
     const totals = (t_ms) => {
         let down = 0;
@@ -221,7 +227,7 @@ export function make_world(options = {}) {
             config_key: a.key, loss_during_window: a.kind === 'SENSOR_LOSS' ? '812' : '0',
         };
     }
-    return { now, first_ms, story_end, app_bps, sensor_bps, sensor_loss, totals, flows, flow_times, flow_bps, record, other_id, alerts, alert_record, triage: new FakeTriage(), captures: new FakeCaptures(), started, empty: options.empty === true };
+    return { now, first_ms, story_end, app_bps, sensor_bps, sensor_side, site_side, sensor_loss, totals, flows, flow_times, flow_bps, record, other_id, alerts, alert_record, triage: new FakeTriage(), captures: new FakeCaptures(), started, empty: options.empty === true };
 }
 
 /* -- packets ------------------------------------------------------------------------------------------------ */
@@ -533,7 +539,9 @@ function rest(world, control, path, q) {
         } else if (by === 'app' && metric === 'bps') {
             series = APPS.map(([key], a) => ({ key, in: column((at) => world.app_bps(a, at, false)), out: column((at) => world.app_bps(a, at, true)) }));
         } else if (by === 'sensor') {
-            series = SENSORS.map(([key], s) => ({ key, in: column((at) => (metric === 'loss' ? world.sensor_loss(s, at) : world.sensor_bps(s, at))) }));
+            series = SENSORS.map(([key], s) => (metric === 'loss' ? { key, in: column((at) => world.sensor_loss(s, at)) } : { key, in: column((at) => world.sensor_side(s, at, false)), out: column((at) => world.sensor_side(s, at, true)) }));
+        } else if (by === 'site' && metric === 'bps') {
+            series = SITES.slice(1).map((key) => ({ key, in: column((at) => world.site_side(key, at, false)), out: column((at) => world.site_side(key, at, true)) }));
         } else {
             const pick = { bps: ['bps_in', 'bps_out'], pps: ['pps'], flows: ['flows'], new_flows: ['new_ps'], rtt: ['rtt_ms'], loss: ['loss_ppm'] }[metric];
             if (!pick) {
@@ -696,7 +704,10 @@ function frame_for(world, sub, seq, win_ms, changed, boot) {
         f.totals = world.empty ? { bps_in: null, bps_out: null, pps: null, flows: null, new_ps: null, rtt_ms: null, loss_ppm: null, cum: {} } : { ...world.totals(mid), cum: { bytes: Math.round(t), packets: Math.round(t / 900), kernel_dropped: 0, interface_dropped: 0 } };
     }
     if (sub.topics.by && !world.empty) {
-        f.by = sub.topics.by.dim === 'app' ? { dim: 'app', k: APPS.map((_, i) => i), in: APPS.map((_, i) => world.app_bps(i, mid, false)), out: APPS.map((_, i) => world.app_bps(i, mid, true)) } : { dim: 'sensor', k: SENSORS.map((_, i) => i), in: SENSORS.map((_, i) => world.sensor_bps(i, mid)), out: SENSORS.map(() => 0) };
+        const { dim } = sub.topics.by;
+        const keys = { app: APPS.map((_, i) => i), sensor: SENSORS.map((_, i) => i), site: SITES.map((_, i) => i).slice(1) }[dim];
+        const rate = (k, out) => (dim === 'app' ? world.app_bps(k, mid, out) : dim === 'sensor' ? world.sensor_side(k, mid, out) : world.site_side(SITES[k], mid, out)) ?? 0;
+        f.by = { dim, k: keys, in: keys.map((k) => rate(k, false)), out: keys.map((k) => rate(k, true)) };
     }
     if (sub.topics.sensors && !world.empty) {
         f.sensors = { id: SENSORS.map((_, i) => i), st: SENSORS.map((s) => (s[1] === 'gru-1' ? 1 : 0)), bps: SENSORS.map((_, i) => world.sensor_bps(i, mid)), pps: SENSORS.map((_, i) => world.sensor_bps(i, mid) / 9000), loss_ppm: SENSORS.map((_, i) => world.sensor_loss(i, mid)), drops: { kernel: SENSORS.map(() => 0), interface: SENSORS.map(() => 0) } };
@@ -795,7 +806,7 @@ export function fake_collector(options = {}) {
             t: 'hello', v: 1, boot, server: 'collector-1', version: '0.1.0', now_ms: server_ms(), tick_ms: 1000, min_tick_ms: 33, history: [{ step_ms: 1000, span_s: 900 }, { step_ms: 60000, span_s: 2592000 }],
             data: world.empty ? null : { from_ms: world.first_ms, to_ms: world.now() }, caps: { capture: control.capture && access.may(request, 'packets'), packets: access.may(request, 'packets'), ack: access.may(request, 'triage'), filtered_series: control.filtered_series }, user: access.who(request), dict_rev: 1,
         }));
-        send_text(socket, JSON.stringify({ t: 'dict', rev: 1, app: APPS.map(([name, slot]) => [name, slot]), sensor: SENSORS.map(([id, name, site]) => [id, name, site]), state: STATES, sev: ['', 'INFO', 'LOW', 'MEDIUM', 'HIGH', 'CRITICAL'] }));
+        send_text(socket, JSON.stringify({ t: 'dict', rev: 1, app: APPS.map(([name, slot]) => [name, slot]), sensor: SENSORS.map(([id, name, site]) => [id, name, site]), site: SITES, state: STATES, sev: ['', 'INFO', 'LOW', 'MEDIUM', 'HIGH', 'CRITICAL'] }));
         socket.on('data', reader((text) => {
             const received = server_ms();
             const m = JSON.parse(text);

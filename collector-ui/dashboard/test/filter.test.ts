@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { chip, click_value, complete, conjuncts, index_of_byte, join, quote, search_to_filter, state_of_value, term, tokenize, unquote } from '../src/lib/filter';
+import { chip, click_value, complete, conjuncts, index_of_byte, join, one_of, quote, search_to_filter, state_of_value, term, tokenize, unquote } from '../src/lib/filter';
 import { parse_filter } from './fake_server.mjs';
 
 test('tokens give back the text, whatever it is', () => {
@@ -63,6 +63,13 @@ test('a term joined to an OR keeps its meaning', () => {
     const f = click_value('app = a OR app = b', 'server.port', '1', 'include');
     assert.equal(parse_filter(f)({ app: { protocol: 'a' }, server: { port: 2 } }), false);
     assert.equal(parse_filter(f)({ app: { protocol: 'b' }, server: { port: 1 } }), true);
+});
+
+test('one of several values', () => {
+    assert.equal(one_of('sensor', []), '');
+    assert.equal(one_of('sensor', ['a']), 'sensor = a');
+    assert.equal(one_of('sensor', ['a', 'b"c']), 'sensor IN (a, "b\\"c")');
+    assert.equal(one_of('sensor', Array.from({ length: 41 }, (_, i) => String(i))), '');
 });
 
 test('search makes a filter of what was typed', () => {

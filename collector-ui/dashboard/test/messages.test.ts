@@ -1,4 +1,5 @@
 import assert from 'node:assert/strict';
+import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { decode } from '../src/live/messages';
 
@@ -11,6 +12,7 @@ const frame = {
     alerts: { open: 1, changed: [{ alert_id: 'x' }] },
 };
 const read = (m: unknown) => decode(JSON.stringify(m));
+const golden = (name: string) => readFileSync(`${process.env.NETSCOPE_GOLDEN_LIVE}/${name}.json`, 'utf8');
 const changed = (edit: (f: typeof frame) => void) => {
     const copy = structuredClone(frame);
     edit(copy);
@@ -27,6 +29,21 @@ test('a whole frame is read, and null stays null', () => {
     assert.equal(f.flows![0].bytes_ab, 9007199254740992);
     assert.equal(f.sensors![0].drops, 3);
     assert.deepEqual(f.by!.k, [0, 1, -1]);
+});
+
+test('what the collector wrote is understood', () => {
+    const dict = decode(golden('dict'));
+    assert.ok(dict.ok && dict.message.t === 'dict');
+    assert.deepEqual(dict.message.dict.site, ['', 'Frankfurt']);
+    assert.deepEqual(dict.message.dict.sensor[1], { id: 's-2', name: 's-2', site: 'Frankfurt' });
+    for (const [name, columns] of [['frame', ['totals', 'by', 'sensors', 'flows']], ['frame_merged', ['totals', 'by', 'sensors', 'flows']], ['frame_sites', ['by']]] as const) {
+        const r = decode(golden(name));
+        assert.ok(r.ok && r.message.t === 'frame', name);
+        for (const column of columns) {
+            assert.ok(r.message.frame[column], `${name} ${column}`);
+        }
+        assert.equal(r.message.frame.by!.dim, name === 'frame_sites' ? 'site' : 'app');
+    }
 });
 
 test('what a collector does not say that it can do is not asked of it', () => {

@@ -8,6 +8,8 @@ import { fileURLToPath } from 'node:url';
 
 const here = dirname(fileURLToPath(import.meta.url));
 const esbuild = createRequire(import.meta.url)('esbuild');
+/* what the collector's encoder wrote in its own test */
+const golden = join(here, '..', '..', '..', 'tests', 'golden', 'live');
 const wanted = process.argv[2] ?? '';
 const outdir = mkdtempSync(join(tmpdir(), 'netscope-dashboard-test-'));
 let code = 1;
@@ -17,7 +19,7 @@ try {
         outdir, bundle: true, platform: 'node', format: 'esm', target: ['node18'], outExtension: { '.js': '.test.mjs' }, logLevel: 'warning', sourcemap: 'inline',
     });
     const files = readdirSync(outdir).map((f) => join(outdir, f));
-    code = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...files], { stdio: 'inherit' }).status ?? 1;
+    code = spawnSync(process.execPath, ['--enable-source-maps', '--test', ...files], { stdio: 'inherit', env: { ...process.env, NETSCOPE_GOLDEN_LIVE: golden } }).status ?? 1;
 } finally {
     rmSync(outdir, { recursive: true, force: true });
 }

@@ -149,6 +149,13 @@ export function quote(value: string): string {
 
 export const term = (field: string, value: string, operator = '=') => `${field} ${operator} ${quote(value)}`;
 
+const VALUES_MAX = 40; /* a longer filter is nobody's to read, and the collector bounds it */
+
+/* One of several values; '' where there are none, or too many. */
+export function one_of(field: string, values: string[]): string {
+    return values.length === 0 || values.length > VALUES_MAX ? '' : values.length === 1 ? term(field, values[0]) : `${field} IN (${values.map(quote).join(', ')})`;
+}
+
 export type ClickKind = 'include' | 'exclude' | 'only';
 
 /* What a click on a value makes of the filter: a second click on the same value takes the term away again; further

@@ -18,6 +18,7 @@ export interface Dict {
     rev: number;
     app: { name: string; slot: number }[];
     sensor: { id: string; name: string; site: string }[];
+    site: string[];
     state: string[];
     sev: string[];
 }
@@ -251,6 +252,7 @@ function read_dict(b: Bag): Dict {
             return { name: text(r[0]), slot: Number.isInteger(slot) && slot >= 0 && slot <= 6 ? slot : 0 };
         }),
         sensor: rows('sensor').map((r) => ({ id: text(r[0]), name: text(r[1]) || text(r[0]), site: text(r[2]) })),
+        site: list(b.site ?? [], 'dict.site').map(text),
         state: list(b.state ?? [], 'dict.state').map(text),
         sev: list(b.sev ?? [], 'dict.sev').map(text),
     };

@@ -8,7 +8,8 @@ import { chart_tick, dict, hello, is_live, on_frame, paused_at, range, reload, s
 
 export interface SeriesSpec {
     metric: 'bps' | 'pps' | 'flows' | 'new_flows' | 'rtt' | 'loss';
-    by: 'none' | 'app' | 'sensor' | 'direction';
+    by: 'none' | 'app' | 'sensor' | 'site' | 'direction';
+    split?: boolean; /* of sensors: both directions, which frames hold that are asked for "by" */
     top?: number; /* series shown by themselves; the rest is added up as "other" */
     points?: number;
     step_min_ms?: number;
@@ -94,12 +95,14 @@ function from_frame(frame: Frame, spec: SeriesSpec, keys: string[]): { in: (numb
             into.out[k] = b === null ? into.out[k] : (into.out[k] ?? 0) + b;
         }
     };
-    if (spec.by === 'app') {
-        if (!frame.by || frame.by.dim !== 'app' || spec.metric !== 'bps') {
+    if (spec.by === 'app' || spec.by === 'site' || (spec.by === 'sensor' && spec.split)) {
+        if (!frame.by || frame.by.dim !== spec.by || spec.metric !== 'bps') {
             return null;
         }
-        frame.by.k.forEach((k, i) => add(k < 0 ? 'other' : (dict.value.app[k]?.name ?? 'other'), frame.by!.in[i], frame.by!.out[i]));
-        /* a frame that names its applications says that the others are silent */
+        const { app, sensor, site } = dict.value;
+        const name = (k: number) => (spec.by === 'app' ? app[k]?.name : spec.by === 'site' ? site[k] : sensor[k]?.id) ?? 'other';
+        frame.by.k.forEach((k, i) => add(k < 0 ? 'other' : name(k), frame.by!.in[i], frame.by!.out[i]));
+        /* a frame that names some of them says that the others are silent */
         if (frame.by.k.length > 0) {
             for (let k = 0; k < keys.length; k++) {
                 into.in[k] ??= 0;

@@ -57,7 +57,7 @@ export const connection = signal<Connection>({ state: 'connecting', since_ms: Da
 /* Page time of the last message, of a connection that stands while nothing comes. */
 export const silent_since = signal<number | null>(null);
 export const hello = signal<Hello | null>(null);
-export const dict = signal<Dict>({ rev: 0, app: [], sensor: [], state: [], sev: [] });
+export const dict = signal<Dict>({ rev: 0, app: [], sensor: [], site: [], state: [], sev: [] });
 export const last_good_ms = signal<number | null>(null); /* server time of the newest frame */
 export const totals = signal<Totals | null>(null);
 export const live_flows = signal<LiveFlow[] | null>(null);

@@ -1,9 +1,9 @@
 /* Overview: what is going on, in one look. */
+import { useEffect } from 'preact/hooks';
 import { connection, hello, sensors, subscribe } from '../live/store';
-import { use_mount } from '../ui/chart';
 import { SituationLine } from './overview/situation';
 import { Tiles } from './overview/tiles';
-import { Throughput } from './overview/throughput';
+import { split_by, Throughput } from './overview/throughput';
 import { Talkers } from './overview/talkers';
 import { Pulse } from './overview/pulse';
 import { TopFlows } from './overview/top_flows';
@@ -11,7 +11,9 @@ import { OpenAlerts } from './overview/open_alerts';
 import { FirstRun } from './overview/first_run';
 
 export function Overview() {
-    use_mount(() => subscribe({ by: { dim: 'app', top: 20 }, flows: { top: 10, sort: 'bps' } }));
+    const by = split_by();
+    const dim = by === 'sensor' || by === 'site' ? by : 'app';
+    useEffect(() => subscribe({ by: { dim, top: 20 }, flows: { top: 10, sort: 'bps' } }), [dim]);
     const nothing_yet = sensors.value !== null && sensors.value.length === 0 && connection.value.state === 'open' && hello.value?.data == null;
     if (nothing_yet) {
         return <FirstRun />;

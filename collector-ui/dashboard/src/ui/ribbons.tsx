@@ -1,7 +1,7 @@
-/* Who talks to whom: sensor > application > destination, as ribbons whose width is the traffic. */
+/* Who talks to whom: sensor or site > application > destination, as ribbons whose width is the traffic. */
 import { useLayoutEffect, useRef, useState } from 'preact/hooks';
 import { app_name, safe, si } from '../lib/format';
-import { term } from '../lib/filter';
+import { one_of, term } from '../lib/filter';
 import { LABEL_GAP, ribbon_layout, type RibbonNode, type Talker } from '../lib/ribbon';
 import { app_slot, go, sensor_name } from '../live/store';
 import { shorten, wide } from './names';
@@ -9,7 +9,8 @@ import { shorten, wide } from './names';
 const NODE = 9;
 const GAP = 12; /* between names of two columns at the same height */
 
-export function Ribbons({ talkers, seconds }: { talkers: Talker[]; seconds: number }) {
+/* With `site` the left side is sites: it tells the sensors of one. */
+export function Ribbons({ talkers, seconds, site }: { talkers: Talker[]; seconds: number; site?: (name: string) => string[] }) {
     const box = useRef<HTMLDivElement>(null);
     const [size, set_size] = useState({ width: 0, height: 0 });
     useLayoutEffect(() => {
@@ -26,14 +27,14 @@ export function Ribbons({ talkers, seconds }: { talkers: Talker[]; seconds: numb
     /* left of the centre: sensors and applications have short names, hosts long ones */
     const centre = width * 0.4;
     const x_of = (column: number) => (column === 0 ? 0 : column === 1 ? centre - NODE / 2 : width - NODE);
-    const name_of = (n: RibbonNode) => (n.key === '' ? 'Other' : n.column === 0 ? sensor_name(n.key) : n.column === 1 ? app_name(n.key) : n.key);
+    const name_of = (n: RibbonNode) => (n.key === '' ? 'Other' : n.column === 0 ? (site ? n.key : sensor_name(n.key)) : n.column === 1 ? app_name(n.key) : n.key);
     const rate = (bytes: number) => si((bytes * 8) / Math.max(1, seconds));
     const filter_of = (n: RibbonNode): string => {
         if (n.key === '') {
             return '';
         }
         if (n.column === 0) {
-            return term('sensor', n.key);
+            return site ? one_of('sensor', site(n.key)) : term('sensor', n.key);
         }
         if (n.column === 1) {
             return term('app', n.key);
@@ -76,7 +77,7 @@ export function Ribbons({ talkers, seconds }: { talkers: Talker[]; seconds: numb
         );
     };
     const summary = largest
-        ? `Largest: ${sensor_name(largest.sensor)}, ${app_name(largest.app)}, to ${safe(largest.host) || 'others'}, ${rate(largest.bytes)}bit/s`
+        ? `Largest: ${safe(site ? largest.sensor || 'no site' : sensor_name(largest.sensor))}, ${app_name(largest.app)}, to ${safe(largest.host) || 'others'}, ${rate(largest.bytes)}bit/s`
         : 'no traffic';
 
     return (

@@ -131,6 +131,8 @@ static void frames_and_dictionary_are_as_golden(void **state)
     add_second(live, "s-1", 300);
     add_second(live, "s-2", 50);
     take(feed, live, 2);
+    live_dict_site(&feed->dict, "s-2", "Frankfurt");
+    live_dict_site(&feed->dict, "nobody", "nowhere");
     const struct subscription sub = {.totals = true,
                                      .by = true,
                                      .sensors = true,
@@ -146,13 +148,15 @@ static void frames_and_dictionary_are_as_golden(void **state)
     } frames[] = {
         {"frame.json", "\"ts_ms\":1789000002000,\"win_ms\":1000,\"merged\":1", 1},
         {"frame_merged.json", "\"ts_ms\":1789000002000,\"win_ms\":2000,\"merged\":2", 0},
+        {"frame_sites.json", "\"ts_ms\":1789000002000,\"win_ms\":1000,\"merged\":1", 1},
     };
-    for (unsigned i = 0; i < 2; i++) {
+    const struct subscription sites = {.by = true, .dim = DIM_SITE, .by_top = 7, .ticks = 1};
+    for (unsigned i = 0; i < ARRAY_COUNT(frames); i++) {
         char body[6000];
         struct json_writer out;
         json_init(&out, body, sizeof body);
         json_object_begin(&out);
-        live_frame_write(feed, &sub, frames[i].after, 2, &out);
+        live_frame_write(feed, i == 2 ? &sites : &sub, frames[i].after, 2, &out);
         json_object_end(&out);
         assert_false(out.overflow);
         snprintf(text, sizeof text, "{\"t\":\"frame\",\"seq\":1,\"boot\":\"b0\",\"rev\":%u,%s,%.*s",

@@ -8,6 +8,7 @@ import { Empty, Failed, Loading, Panel } from '../../ui/parts';
 import { Ribbons } from '../../ui/ribbons';
 
 const TALKERS_EVERY_MS = 5000;
+const SENSORS_SHOWN = 6; /* by name; of more their sites, where they have any */
 
 export function Talkers() {
     const talkers = useSignal<{ rows: Talker[]; from_ms: number; to_ms: number } | null>(null);
@@ -59,6 +60,8 @@ export function Talkers() {
     });
 
     const t = talkers.value;
+    const site_of = new Map((sensors.value ?? []).map((s) => [s.id, s.site]));
+    const by_site = site_of.size > SENSORS_SHOWN && new Set(site_of.values()).size > 1;
     return (
         <Panel class="p-talk" title="Who talks to whom" sub={`bit/s, ${is_live.value ? 'last minute' : 'mean of this range'}`} tools={<a class="go" href={href('map')}>Map →</a>}>
             {failed.value !== null && t === null ? (
@@ -68,7 +71,7 @@ export function Talkers() {
             ) : t.rows.length === 0 ? (
                 <Empty>No traffic in this time.</Empty>
             ) : (
-                <Ribbons talkers={t.rows} seconds={Math.max(1, (t.to_ms - t.from_ms) / 1000)} />
+                <Ribbons talkers={by_site ? t.rows.map((row) => ({ ...row, sensor: site_of.get(row.sensor) ?? '' })) : t.rows} site={by_site ? (name) => (sensors.value ?? []).filter((s) => s.site === name).map((s) => s.id) : undefined} seconds={Math.max(1, (t.to_ms - t.from_ms) / 1000)} />
             )}
         </Panel>
     );

@@ -1,4 +1,4 @@
-/* Throughput over time, split by application, sensor or direction, with a legend that filters. */
+/* Throughput over time, split by application, sensor, site or direction, with a legend that filters. */
 import { useSignal, type Signal } from '@preact/signals';
 import { useState } from 'preact/hooks';
 import { app_name, clock, safe, si, span } from '../../lib/format';
@@ -9,16 +9,24 @@ import { Icon } from '../../ui/icons';
 import { alert_marks } from '../../ui/marks';
 import { Dot, Failed, Loading, Panel, Segments } from '../../ui/parts';
 
-type By = 'app' | 'sensor' | 'direction';
+const BY = { app: 'Application', sensor: 'Sensor', site: 'Site', direction: 'Direction' };
+type By = keyof typeof BY;
+
+/* What the address says; sites are offered where a sensor has one. */
+export function split_by(): By {
+    const by = param('by');
+    return by in BY ? (by as By) : 'app';
+}
+const has_sites = () => sensors.value?.some((s) => s.site !== '') ?? false;
 
 export function Throughput() {
-    const by = (['app', 'sensor', 'direction'].includes(param('by')) ? param('by') : 'app') as By;
+    const by = split_by();
     const [hidden, set_hidden] = useState<Set<string>>(new Set());
     const [table, set_table] = useState(false);
     const hover = useSignal<Hover | null>(null);
-    const data = use_series({ metric: 'bps', by: by === 'direction' ? 'none' : by, top: 6, points: 360 }).value;
+    const data = use_series({ metric: 'bps', by: by === 'direction' ? 'none' : by, split: true, top: 6, points: 360 }).value;
 
-    const name = (key: string) => (by === 'direction' ? 'All traffic' : key === 'other' ? 'Other' : by === 'app' ? app_name(key) : sensor_name(key));
+    const name = (key: string) => (by === 'direction' ? 'All traffic' : key === 'other' ? 'Other' : by === 'app' ? app_name(key) : by === 'site' ? key || 'no site' : sensor_name(key));
     const color = (key: string) => (key === 'other' ? 0 : by === 'app' ? app_slot(key) : by === 'direction' ? 1 : (data.keys.indexOf(key) % 6) + 1);
     const click = (key: string, alt: boolean) => {
         const others = data.keys.filter((k) => k !== key);
@@ -36,7 +44,7 @@ export function Throughput() {
     return (
         <Panel
             class="p-chart"
-            title={by === 'direction' ? 'Throughput' : `Throughput by ${by === 'app' ? 'application' : 'sensor'}`}
+            title={by === 'direction' ? 'Throughput' : `Throughput by ${BY[by].toLowerCase()}`}
             sub={
                 <>
                     bit/s{data.step_ms > 0 && ` per ${span(data.step_ms)}`}
@@ -57,11 +65,7 @@ export function Throughput() {
                     <Segments<By>
                         label="Split by"
                         value={by}
-                        options={[
-                            ['app', 'Application'],
-                            ['sensor', 'Sensor'],
-                            ['direction', 'Direction'],
-                        ]}
+                        options={(Object.entries(BY) as [By, string][]).filter(([value]) => value !== 'site' || by === 'site' || has_sites())}
                         choose={(v) => {
                             set_hidden(new Set());
                             patch({ by: v === 'app' ? '' : v }, true);
