@@ -52,11 +52,14 @@ class Sites(unittest.TestCase):
         self.assertEqual({name: row["site"] for name, row in self.collector.sensors().items()}, SITES)
 
     def test_a_site_is_the_sum_of_its_sensors(self):
-        now = int(time.time()) * 1000
-        until = {"from": now - 30_000, "to": now - 5000}
-        sensors = self.series("sensor", **until)
-        sites = self.series("site", **until)
-        self.assertEqual(set(sites), set(SITES.values()))
+        def both():
+            """Of the same time, and of the same records: none has come in between."""
+            now = int(time.time()) * 1000
+            until = {"from": now - 60_000, "to": now - 1000}
+            sensors, sites = self.series("sensor", **until), self.series("site", **until)
+            same = sensors == self.series("sensor", **until)
+            return (sensors, sites) if same and set(sites) == set(SITES.values()) else None
+        sensors, sites = wait_until("sums of all sites", both)
         for site in sites:
             for at, value in enumerate(sites[site]):
                 parts = [sensors[name][at] for name in SITES if SITES[name] == site]
