@@ -35,6 +35,26 @@ uint64_t process_resident_bytes(void)
     return number_in("/proc/self/statm", 1, 0) * (uint64_t)sysconf(_SC_PAGESIZE);
 }
 
+void process_heap_read(struct process_heap *out)
+{
+    const struct mallinfo2 info = mallinfo2();
+
+    *out = (struct process_heap){.used = info.uordblks + info.hblkhd, .free = info.fordblks};
+}
+
+void process_write_metrics(struct metrics_page *page)
+{
+    struct process_heap heap;
+
+    process_heap_read(&heap);
+    metrics_one(page, "process_resident_memory_bytes", METRICS_GAUGE, "Resident memory.",
+                process_resident_bytes());
+    metrics_family(page, "netscope_heap_bytes", METRICS_GAUGE,
+                   "Memory of malloc: in blocks that are held, and kept for the next ones.");
+    metrics_u64(page, "netscope_heap_bytes", METRICS_LABELS("state", "used"), heap.used);
+    metrics_u64(page, "netscope_heap_bytes", METRICS_LABELS("state", "free"), heap.free);
+}
+
 uint64_t process_cpu_ns(void)
 {
     struct timespec taken = {0};

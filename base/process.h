@@ -3,8 +3,24 @@
 
 #include <stdint.h>
 
+#include "base/metrics.h"
+
 /* Resident bytes; 0 when the kernel does not tell. */
 uint64_t process_resident_bytes(void);
+
+/* What malloc has of the kernel, in bytes: `used` is in blocks that somebody holds, `free` is kept
+ * for the next ones or lies between them. Tables that are mapped and stacks are in neither. Both
+ * are 0 by a sanitizer's malloc. Looks through malloc's lists under its locks: for pages, not for
+ * packets. */
+struct process_heap {
+    uint64_t used;
+    uint64_t free;
+};
+
+void process_heap_read(struct process_heap *out);
+
+/* Resident memory and the heap as metrics. */
+void process_write_metrics(struct metrics_page *page);
 
 /* Time of processors that all threads took since the start. */
 uint64_t process_cpu_ns(void);

@@ -5,6 +5,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/process.h"
 #include "base/service/certificate_watch.h"
 #include "collector-ui/api/fleet_grpc.h"
 #include "collector-ui/api/ledger.h"
@@ -543,6 +544,7 @@ void route_metrics(struct http_request *request)
     metrics_family(&page, "netscope_uptime_seconds", METRICS_GAUGE, "Since the start.");
     metrics_double(&page, "netscope_uptime_seconds", NULL,
                    (double)(clock_wall_ns() - api->started_ns) / 1e9);
+    process_write_metrics(&page);
     metrics_one(&page, "netscope_capture_packets_total", METRICS_COUNTER,
                 "Packets told by sensors since the start.", atomic_load(&api->cum_packets));
     metrics_one(&page, "netscope_capture_bytes_total", METRICS_COUNTER,

@@ -7,6 +7,7 @@
 
 #include "base/clock.h"
 #include "base/metrics.h"
+#include "base/process.h"
 #include "sensor/export/http_export.h"
 #include "sensor/export/http_metrics_parts.h"
 #include "sensor/export/kafka_metrics.h"
@@ -46,6 +47,7 @@ static void write_classic(struct metrics_page *page, const struct pipeline_total
     metrics_u64(page, "netscope_build_info", METRICS_LABELS("version", NETSCOPE_VERSION), 1);
     metrics_family(page, "netscope_uptime_seconds", METRICS_GAUGE, "Since the process began.");
     metrics_double(page, "netscope_uptime_seconds", NULL, uptime_seconds());
+    process_write_metrics(page);
     metrics_one(page, "netscope_active_flows", METRICS_GAUGE, "Flows alive now.",
                 totals->flows_active);
     metrics_one(page, "netscope_dispatch_drops_total", METRICS_COUNTER,
