@@ -6,7 +6,8 @@ for fewer flows than come. All of it is in a network namespace of its own; witho
 by REST, followers by gRPC, one that is stopped and reads nothing, live feeds, connections that say nothing. Behind each
 round, when they are gone, memory, files and threads of each process are read, and its ledger must be balanced.
 
-Memory is judged where the run is long enough: the collector holds the last 15 minutes by the second, and is full then.
+Memory is judged where the run is long enough: the collector holds the last 15 minutes by the second, and for new streams the
+last 3,600 statistics of all sensors, of which each sends one a second. Then it is full.
 Tables of detectors and flows are mapped whole at the start and touched as they fill, so the resident size of a process grows
 for hours without anything growing. Judged is what can grow: blocks that malloc has given out (`used`), the memory that it has
 for them (`heap`), and all that is mapped for writing beside it, touched or not (`mapped`).
@@ -34,9 +35,10 @@ from support.programs import BIN, PATIENCE, SENSOR, TRAFFIC, Program, free_port,
 
 SECONDS = int(os.environ.get("NETSCOPE_SOAK", "20"))
 ROUND = max(4, min(60, SECONDS // 15))
-# The live window of the collector, and as long again to be compared.
-JUDGED_SECONDS = 2400
-WARM_SECONDS = 1080
+# STATS_MAX of proto/serve: what is held for new streams.
+STATISTICS_HELD = 3600
+# At least so long behind the warm-up.
+JUDGED_SECONDS = 780
 # A median of the last rounds above that of the first ones behind the warm-up.
 GROWTH = 1.03
 GROWTH_KB = 4096
@@ -232,16 +234,16 @@ class Soak(unittest.TestCase):
             number += 1
 
     def judge(self):
-        rounds = len(self.watched[0].rounds)
-        first = min(rounds - 1, int(WARM_SECONDS / SECONDS * rounds))
+        rounds, warm = len(self.watched[0].rounds), STATISTICS_HELD / len(self.sensors) + 60
+        first = min(rounds - 1, int(warm / SECONDS * rounds))
         for watched in self.watched:
             threads = [now["threads"] for now in watched.rounds]
             self.assertLessEqual(threads[-1], max(threads[:rounds // 2]), f"{watched.name}: threads {threads}")
-            if SECONDS >= JUDGED_SECONDS:
+            if SECONDS >= warm + JUDGED_SECONDS:
                 for what in ("used", "heap", "mapped"):
                     self.is_steady(f"{watched.name}: {what}", [now[what] for now in watched.rounds[first:]])
-        if SECONDS < JUDGED_SECONDS:
-            print(f"memory is not judged: a run of {JUDGED_SECONDS} s and more is wanted for that")
+        if SECONDS < warm + JUDGED_SECONDS:
+            print(f"memory is not judged: a run of {warm + JUDGED_SECONDS:.0f} s and more is wanted for that")
 
     def is_steady(self, what, kept):
         half = len(kept) // 2
