@@ -222,27 +222,36 @@ enum rpc_status grpc_serve_authorize(void *context, struct rpc_call *call, const
 
 /* ---- other tokens ---- */
 
+/* True: its token is gone, or has lost the scope, and the call was told so. */
+static bool end_unless_allowed(struct grpc_server *server, struct rpc_call *call)
+{
+    const char *path = rpc_path(call);
+    struct grpc_ask ask = {.server = server, .call = call};
+    char who[GRPC_WHO_BYTES];
+    char peer[RPC_PEER_BYTES];
+    struct error reason = {0};
+    const enum rpc_status status = grpc_identify(server, call, grpc_scope_of(path), who, &reason);
+
+    if (status == RPC_OK) {
+        return false;
+    }
+    rpc_peer(call, peer);
+    audit_line(who, peer, path, "ended", reason.message);
+    grpc_refuse(&ask, status, rpc_status_name(status), -1, "%s", reason.message);
+    return true;
+}
+
 /* Whose token is gone, or has lost the scope, is sent nothing further. */
-static void check_readers(struct grpc_server *server)
+static void check_streams(struct grpc_server *server)
 {
     for (struct grpc_reader *reader = server->readers; reader != NULL; reader = reader->next) {
-        const char *path = rpc_path(reader->call);
-        char who[GRPC_WHO_BYTES];
-        char peer[RPC_PEER_BYTES];
-        struct error reason = {0};
-        const enum rpc_status status =
-            reader->is_finished
-                ? RPC_OK
-                : grpc_identify(server, reader->call, grpc_scope_of(path), who, &reason);
-
-        if (status != RPC_OK) {
-            struct grpc_ask ask = {.server = server, .call = reader->call};
-
-            rpc_peer(reader->call, peer);
-            audit_line(who, peer, path, "ended", reason.message);
-            reader->is_finished = true;
-            grpc_refuse(&ask, status, rpc_status_name(status), -1, "%s", reason.message);
+        if (!reader->is_finished) {
+            reader->is_finished = end_unless_allowed(server, reader->call);
         }
+    }
+    for (struct grpc_stream *stream = server->streams_apart; stream != NULL;
+         stream = stream->next) {
+        (void)end_unless_allowed(server, stream->call);
     }
 }
 
@@ -254,10 +263,22 @@ void grpc_server_use_access(struct grpc_server *server, struct grpc_access *acce
     server->access = access;
     (void)pthread_rwlock_unlock(&server->access_lock);
     grpc_access_free(before);
-    grpc_post(server, check_readers);
+    grpc_post(server, check_streams);
 }
 
 /* ---- methods ---- */
+
+static bool note_stream(struct grpc_server *server, struct rpc_call *call)
+{
+    struct grpc_stream *stream = malloc(sizeof(*stream));
+
+    if (stream == NULL) {
+        return false;
+    }
+    *stream = (struct grpc_stream){.next = server->streams_apart, .call = call};
+    server->streams_apart = stream;
+    return true;
+}
 
 static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t length)
 {
@@ -269,7 +290,28 @@ static void on_message(struct rpc_call *call, const uint8_t *bytes, size_t lengt
                     "a request of %zu bytes: at most %zu are taken", length, GRPC_REQUEST_BYTES);
         return;
     }
+    if (method->row->on_done != NULL && !note_stream(method->server, call)) {
+        grpc_refuse(&ask, RPC_RESOURCE_EXHAUSTED, "NO_MEMORY", -1, "no memory for a stream");
+        return;
+    }
     method->row->ask(&ask, bytes, length);
+}
+
+static void on_stream_done(struct rpc_call *call, const struct rpc_result *result)
+{
+    const struct grpc_method *method = rpc_method_context(call);
+    struct grpc_stream **at = &method->server->streams_apart;
+
+    while (*at != NULL && (*at)->call != call) {
+        at = &(*at)->next;
+    }
+    if (*at != NULL) { /* NULL: its request never came */
+        struct grpc_stream *stream = *at;
+
+        *at = stream->next;
+        free(stream);
+    }
+    method->row->on_done(call, result);
 }
 
 int grpc_serve_add(struct grpc_server *server, struct rpc_server *rpc, struct error *err)
@@ -299,7 +341,7 @@ int grpc_serve_add(struct grpc_server *server, struct rpc_server *rpc, struct er
             method->on_writable =
                 row->on_writable != NULL ? row->on_writable : grpc_reader_writable;
             method->on_drain = row->on_drain;
-            method->on_done = row->on_done != NULL ? row->on_done : grpc_reader_done;
+            method->on_done = row->on_done != NULL ? on_stream_done : grpc_reader_done;
             method->queue =
                 (struct rpc_queue_limits){.messages_max = (uint32_t)server->settings.queue_messages,
                                           .bytes_max = STREAM_QUEUE_BYTES,

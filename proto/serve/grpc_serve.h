@@ -103,6 +103,12 @@ struct grpc_reader {
     uint32_t pending_records;
 };
 
+/* A call that lasts and is no reader: it ends with its token, too. */
+struct grpc_stream {
+    struct grpc_stream *next;
+    struct rpc_call *call; /* valid until on_done */
+};
+
 /* The way back from timers and posts to a server that may be gone by then. */
 struct grpc_link {
     pthread_mutex_t mutex; /* held while a callback works with the server */
@@ -139,6 +145,7 @@ struct grpc_server {
     struct grpc_history histories[GRPC_RINGS];
     struct grpc_reader *readers;
     uint32_t readers_count;
+    struct grpc_stream *streams_apart; /* calls of rows with an on_done of their own */
     uint32_t node_version; /* counts news of sensors that streams of flows tell; the program's */
     bool is_ticking, is_pump_posted;
 

@@ -5,6 +5,7 @@ The sensors read pipes: what stands in one when the capture begins is known.
 """
 import os
 import re
+import signal
 import sys
 import tempfile
 import threading
@@ -248,6 +249,39 @@ class CollectorCaptures(unittest.TestCase):
                 sensor.write(b"".join(record(*one) for one in traffic(30)))
                 sensor.close()
                 self.assertEqual(capture.wait().packets, 10)
+            self.assertEqual(collector.program.stop(), 0)
+            collector.close()
+
+    def test_a_capture_ends_with_its_token(self):
+        with tempfile.TemporaryDirectory() as folder:
+            tokens = os.path.join(folder, "tokens")
+
+            def write(*lines):
+                with open(tokens, "w", encoding="utf-8") as out:
+                    out.write("".join(f"{line}\n" for line in lines))
+                os.chmod(tokens, 0o600)
+
+            def capture(sensor, token, port):
+                return Capture(f"127.0.0.1:{port}", token=token, sensor_selector={"sensor_ids": [sensor]}).start()
+            write(f"gone packets {OPERATOR}", f"less packets {LOOKER}", "stays packets other-token-0123456789")
+            collector = Collector(folder, environment={"NETSCOPE_COLLECTOR_GRPC__TOKEN_FILE": tokens,
+                                                       "NETSCOPE_COLLECTOR_SECURITY__AUDIT_FILE": f"{folder}/audit.log"})
+            with Sensor(collector, "watched", more="packets:\n  capture_at_once: 3\n") as sensor:
+                gone, less, stays = (capture("watched", token, collector.ingest)
+                                     for token in (OPERATOR, LOOKER, "other-token-0123456789"))
+                wait_until("three captures", lambda: sensor.metrics()["netscope_packet_captures"] == 3)
+                write(f"less flows {LOOKER}", "stays packets other-token-0123456789")
+                collector.program.process.send_signal(signal.SIGHUP)
+                for ended, code in ((gone, "UNAUTHENTICATED"), (less, "PERMISSION_DENIED")):
+                    ended.wait()
+                    self.assertEqual(code_of(ended), code)
+                wait_until("the sensor captures for one", lambda: sensor.metrics()["netscope_packet_captures"] == 1)
+                sensor.write(b"".join(record(*one) for one in traffic(30)))
+                sensor.close()
+                self.assertEqual(stays.wait().packets, 30)
+                with open(f"{folder}/audit.log", encoding="utf-8") as lines:
+                    ended = [line for line in lines if "CapturePackets" in line and '"ended"' in line and "reason=" not in line]
+                self.assertEqual(len(ended), 2, ended)
             self.assertEqual(collector.program.stop(), 0)
             collector.close()
 

@@ -88,6 +88,18 @@ class Calls(unittest.TestCase):
                 else:
                     self.assertEqual(status, wanted, f"{path} {token}")
 
+    @unittest.skipIf(grpc is None, "python3-grpcio is not installed")
+    def test_a_capture_ends_with_its_token(self):
+        from support.captures import Capture
+
+        program = self.start()
+        capture = Capture(f"127.0.0.1:{self.grpc_port}", token=PACKETS, bpf="udp port 1").start()
+        self.write("tokens", TOKENS.replace("flows,packets", "flows"))
+        program.process.send_signal(signal.SIGHUP)
+        capture.wait()
+        self.assertEqual(capture.error.code().name, "PERMISSION_DENIED")
+        wait_until("the capture is over", lambda: metrics(f"{self.http}/metrics")["netscope_packet_captures"] == 0)
+
     def test_without_tokens_settings_and_packets_are_closed_on_tcp(self):
         self.start(token=False)
         self.assertEqual(self.rest("/v1/info")[0], 200)
