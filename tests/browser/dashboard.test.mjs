@@ -365,6 +365,37 @@ test('the map draws what its list says, and an edge leads to its flows', options
     await wait_for('none matches', async () => /matches the filter/.test(await page.locator('.state.empty').first().innerText().catch(() => '')));
 });
 
+test('the slider shows the map of one slice of the time, and the whole again', options, async () => {
+    const asked = (since) => page.waitForRequest((r) => r.url().includes('/v1/map?') && since(new URL(r.url()).searchParams));
+    const long_ms = (q) => Date.parse(q.get('to')) - Date.parse(q.get('from'));
+    await show('#/map?t=now-15m..now');
+    await page.waitForSelector('.map-edge');
+    const slider = page.getByRole('slider', { name: /Slice of this time/ });
+    assert.match(await slider.getAttribute('aria-valuetext'), /^whole range/);
+    const one = asked((q) => long_ms(q) === 60_000);
+    await slider.focus();
+    await page.keyboard.press('End');
+    await page.keyboard.press('ArrowLeft');
+    const request = new URL((await one).url()).searchParams;
+    await address(new RegExp(`w=${Date.parse(request.get('from'))}`));
+    assert.match(await slider.getAttribute('aria-valuetext'), /:00 – \d\d:\d\d:00 UTC, 1\smin/);
+    await wait_for('what it found', async () => (await page.locator('main .skeleton').count()) === 0);
+    for (const link of await page.locator('.map-list tbody a').all()) {
+        assert.match(await link.getAttribute('href'), new RegExp(`t=${request.get('from').slice(0, 13)}`));
+        break;
+    }
+    await shot('map-slice');
+    const whole = asked((q) => long_ms(q) > 800_000);
+    await page.getByRole('button', { name: 'Whole range' }).click();
+    await whole;
+    await address_without(/[?&]w=/);
+    const played = asked((q) => long_ms(q) <= 60_000);
+    await page.getByRole('button', { name: /^Play/ }).click();
+    await played;
+    await wait_for('the next slice', async () => /[?&]w=/.test(page.url()) && (await page.getByRole('button', { name: 'Stop' }).count()) === 1);
+    await page.getByRole('button', { name: 'Stop' }).click();
+});
+
 test('the map of networks is by a label, and an edge leads to the flows between two of them', options, async (t) => {
     const flows = (await json('/v1/flows?page_size=200&order_by=bytes%20desc')).flows;
     if (!flows.some((flow) => Object.keys(flow.client.labels ?? {}).length > 0)) {

@@ -1,10 +1,12 @@
 /* Map: who talks to whom. A drawing in two layers, and beside it the list of its edges, which says the same in words. In
- * the address: f = filter, by = what stands on the side of servers, sel = the edge chosen. */
+ * the address: f = filter, by = what stands on the side of servers, sel = the edge chosen,
+ * w = the slice of the time that is shown, by its start. */
 import { useSignal, useSignalEffect } from '@preact/signals';
 import { useEffect, useRef, useState } from 'preact/hooks';
 import { use_keys } from '../keys';
 import { app_name, bytes, digits, ms, NONE, plural, safe, si, whole } from '../lib/format';
 import { edge_bytes, edge_filter, edge_key, label_of, map_layout, node_filter, read_map, within, type MapEdge, type MapNode, type ServiceMap } from '../lib/map';
+import { slices, type Slice } from '../lib/slices';
 import { read_labels } from '../live/records';
 import { get, Problem } from '../live/rest';
 import { app_slot, go, href, is_live, param, patch, paused_at, range, reload, subscribe, view } from '../live/store';
@@ -12,6 +14,7 @@ import { Empty, Failed, Loading, Middle, Panel, Segments } from '../ui/parts';
 import { use_mount } from '../ui/chart';
 import { shorten } from '../ui/names';
 import { Chips, QueryLine } from '../ui/query';
+import { TimeSlider } from './map/time_slider';
 
 const EVERY_MS = 10_000;
 const LABEL = 190;
@@ -47,11 +50,14 @@ export function ServiceMapPage() {
 
     use_mount(() => subscribe({}));
 
-    const question = useSignal(`${by}\n${filter}`);
-    question.value = `${by}\n${filter}`;
+    const whole_range = view();
+    const parts = slices(whole_range.from_ms, whole_range.to_ms);
+    const slice = parts.find((s) => String(s.start_ms) === param('w')) ?? null;
+    const question = useSignal('');
+    question.value = [by, slice?.start_ms ?? '', filter].join('\n');
     useSignalEffect(() => {
         const of = question.value;
-        const [group_by, f] = [of.slice(0, of.indexOf('\n')), of.slice(of.indexOf('\n') + 1)];
+        const [group_by, start, f] = of.split('\n');
         const r = range.value;
         void reload.value;
         void paused_at.value;
@@ -61,7 +67,8 @@ export function ServiceMapPage() {
         const abort = new AbortController();
         let timer = 0;
         const load = async () => {
-            const w = view();
+            const all = view();
+            const w = slices(all.from_ms, all.to_ms).find((s) => String(s.start_ms) === start) ?? all;
             const time = { from: new Date(Math.floor(w.from_ms)).toISOString(), to: new Date(Math.ceil(w.to_ms)).toISOString() };
             try {
                 const b = await get('/v1/map', { group_by, filter: f, ...time }, abort.signal);
@@ -123,7 +130,7 @@ export function ServiceMapPage() {
             run: () => {
                 const f = index >= 0 ? edge_filter(edges[index], filter) : '';
                 if (f) {
-                    go('flows', { f });
+                    go('flows', { f, ...time_of(slice) });
                 }
             },
         },
@@ -167,6 +174,7 @@ export function ServiceMapPage() {
                     </div>
                 }
             >
+                <TimeSlider filter={filter} slices={parts} chosen={slice} choose={(s) => patch({ w: s === null ? '' : String(s.start_ms), sel: '' }, true)} />
                 {label === '' && keys.value?.length === 0 && (
                     <p class="map-note" role="status">
                         No flow of this time says what its networks are called: networks.labels in the settings of the sensors does.
@@ -187,14 +195,17 @@ export function ServiceMapPage() {
                     <Empty>{filter ? 'No traffic in this time matches the filter.' : 'No traffic in this time.'}</Empty>
                 ) : (
                     <div class="map-both">
-                        <Drawing map={shown.map} seconds={shown.seconds} lit={lit} open={(f) => f && go('flows', { f: within(filter, f) })} hover={(key) => (hovered.value = key)} choose={(key) => patch({ sel: key }, true)} />
-                        <Edges edges={edges} filter={filter} selected={selected} hover={(key) => (hovered.value = key)} choose={(key) => patch({ sel: key }, true)} />
+                        <Drawing map={shown.map} seconds={shown.seconds} lit={lit} open={(f) => f && go('flows', { f: within(filter, f), ...time_of(slice) })} hover={(key) => (hovered.value = key)} choose={(key) => patch({ sel: key }, true)} />
+                        <Edges edges={edges} filter={filter} time={time_of(slice)} selected={selected} hover={(key) => (hovered.value = key)} choose={(key) => patch({ sel: key }, true)} />
                     </div>
                 )}
             </Panel>
         </div>
     );
 }
+
+/* What the links to Flows have of a slice. */
+const time_of = (s: Slice | null): Record<string, string> => (s === null ? {} : { t: `${new Date(s.from_ms).toISOString()}..${new Date(s.to_ms).toISOString()}`, at: '' });
 
 function about(map: ServiceMap): string {
     const cut = map.nodes_total > map.nodes.length || map.edges_total > map.edges.length;
@@ -268,7 +279,7 @@ function Drawing(props: DrawingProps) {
     );
 }
 
-function Edges(props: { edges: MapEdge[]; filter: string; selected: string; hover: (key: string) => void; choose: (key: string) => void }) {
+function Edges(props: { edges: MapEdge[]; filter: string; time: Record<string, string>; selected: string; hover: (key: string) => void; choose: (key: string) => void }) {
     const box = useRef<HTMLDivElement>(null);
     useEffect(() => {
         box.current?.querySelector('tr.sel')?.scrollIntoView({ block: 'nearest' });
@@ -308,7 +319,7 @@ function Edges(props: { edges: MapEdge[]; filter: string; selected: string; hove
                                 </td>
                                 <td data-title="Calls">
                                     {f ? (
-                                        <a href={href('flows', { f })} aria-label={`Flows of ${safe(name_of(e.client))} with ${safe(name_of(e.server)) || 'unknown'}`}>
+                                        <a href={href('flows', { f, ...props.time })} aria-label={`Flows of ${safe(name_of(e.client))} with ${safe(name_of(e.server)) || 'unknown'}`}>
                                             <Middle text={name_of(e.server) || 'unknown'} />
                                         </a>
                                     ) : (
