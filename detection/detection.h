@@ -47,7 +47,8 @@ enum detection_event {
                            `type`, `code` the rcode, payload_bytes of both */
     DETECTION_ARP,      /* ARP or NDP: source's address is at `mac`; `is_answered`: a reply or an
                            announcement, else a question for target */
-    DETECTION_DHCP,     /* a server's message: `code` its type, source the server; `mac` */
+    DETECTION_DHCP,     /* a message: `code` its type; `is_answered`: a server's, source the server;
+                           else a client's or its relay's; `mac` of the sender, `client_mac` */
     DETECTION_ROUTER,   /* IPv6 router advertisement: source the router; `mac` */
     DETECTION_TLS, /* a TLS handshake: `code` the version chosen (0x0303; 0: unknown), `type` the
                       cipher, `certificate`, `name` the SNI */
@@ -95,6 +96,7 @@ struct detection_fact {
     uint8_t app;                       /* FLOW: enum detection_app, by what was said alone */
     uint32_t code;                     /* by event; DNS: rcode */
     struct ip_address source, target;
+    uint8_t client_mac[6]; /* DHCP: of whom the message is about; zeros: unknown */
     uint64_t time_ns, first_ns;
     /* SYN, PROBE and STRAY as detectors get them: what followed within the second, a bit of 1 <<
      * event each. Whoever adds facts leaves these alone. */

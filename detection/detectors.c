@@ -12,7 +12,7 @@ const struct detector_ops *const detector_table[] = {
     &long_connection_detector,  &new_host_detector,       &rogue_server_detector,
     &arp_spoof_detector,        &weak_crypto_detector,    &tcp_health_detector,
     &sensor_loss_detector,      &unidirectional_detector, &unusual_port_detector,
-    &lateral_movement_detector,
+    &lateral_movement_detector, &ptr_sweep_detector,      &dhcp_starvation_detector,
 };
 
 uint32_t detector_count(void)

@@ -14,6 +14,8 @@ extern const struct detector_ops fragment_flood_detector;
 extern const struct detector_ops host_sweep_detector;
 extern const struct detector_ops icmp_flood_detector;
 extern const struct detector_ops lateral_movement_detector;
+extern const struct detector_ops ptr_sweep_detector;
+extern const struct detector_ops dhcp_starvation_detector;
 extern const struct detector_ops long_connection_detector;
 extern const struct detector_ops new_host_detector;
 extern const struct detector_ops port_scan_detector;

@@ -2,6 +2,7 @@
 
 #include <math.h>
 #include <string.h>
+#include <strings.h>
 
 #include "base/attributes.h"
 #include "base/domain/domain.h"
@@ -125,4 +126,76 @@ bool dns_name_is_of_no_registry(struct record_text name)
     }
     return has_digit &&
            dns_label_looks_random((struct record_text){name.data + at, name.length - at});
+}
+
+/* ---- names of addresses ---- */
+
+#define LABELS_V4 4
+#define LABELS_V6 32
+
+/* Length of what stands before `suffix`; 0: it does not end so. */
+static uint32_t before_suffix(struct record_text name, const char *suffix)
+{
+    const uint32_t length = (uint32_t)strlen(suffix);
+
+    return name.length > length &&
+                   strncasecmp(name.data + name.length - length, suffix, length) == 0
+               ? name.length - length
+               : 0;
+}
+
+/* The label that ends at `*end`, which is moved before it and its dot; -1: not a number of `base`
+ * without a leading zero, up to `most`. */
+static int last_number(const char *data, uint32_t *end, int base, int most)
+{
+    static const char digits[] = "0123456789abcdef";
+    const uint32_t stop = *end;
+    uint32_t start = stop;
+    int number = 0;
+
+    while (start > 0 && data[start - 1] != '.') {
+        start--;
+    }
+    if (start == stop || (stop - start > 1 && data[start] == '0')) {
+        return -1;
+    }
+    for (uint32_t i = start; i < stop; i++) {
+        const int letter = data[i] >= 'A' && data[i] <= 'F' ? data[i] - 'A' + 'a' : data[i];
+        const char *digit = memchr(digits, letter, (size_t)base);
+
+        number = digit == NULL ? most + 1 : number * base + (int)(digit - digits);
+        if (number > most) {
+            return -1;
+        }
+    }
+    *end = start > 0 ? start - 1 : 0;
+    return number;
+}
+
+bool dns_name_reverse(struct record_text name, struct ip_prefix *out)
+{
+    uint32_t end = before_suffix(name, ".in-addr.arpa");
+    const bool is_v4 = end > 0;
+    const uint32_t labels = is_v4 ? LABELS_V4 : LABELS_V6;
+
+    end = is_v4 ? end : before_suffix(name, ".ip6.arpa");
+    *out = (struct ip_prefix){.address = {.version = is_v4 ? 4 : 6}};
+    if (end == 0) {
+        return false;
+    }
+    for (uint32_t i = 0; end > 0; i++) {
+        const int number =
+            i == labels ? -1 : last_number(name.data, &end, is_v4 ? 10 : 16, is_v4 ? 255 : 15);
+
+        if (number < 0) {
+            return false;
+        }
+        if (is_v4) {
+            out->address.bytes[i] = (uint8_t)number;
+        } else {
+            out->address.bytes[i / 2] |= (uint8_t)(i % 2 == 0 ? number << 4 : number);
+        }
+        out->prefix_bits = (uint8_t)((i + 1) * (is_v4 ? 8 : 4));
+    }
+    return true;
 }

@@ -4,6 +4,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/address.h"
 #include "proto/record_identity.h"
 
 /* `domain`: the registered domain at the end of `name`, the whole name where there is none. `host`:
@@ -21,3 +22,6 @@ bool dns_name_is_local(struct record_text name);
 /* Ends in a label that no registry has, random and with digits: whoever asks for it means the
  * server that is asked, not the name. */
 bool dns_name_is_of_no_registry(struct record_text name);
+/* What a name below in-addr.arpa or ip6.arpa stands for: an address, or the network that is left of
+ * one. False: anything else. */
+bool dns_name_reverse(struct record_text name, struct ip_prefix *out);

@@ -40,6 +40,8 @@ const char *alert_kind_name(enum alert_kind kind)
         [ALERT_SENSOR_SILENT] = "sensor_silent",
         [ALERT_UNIDIRECTIONAL] = "unidirectional",
         [ALERT_FRAGMENT_FLOOD] = "fragment_flood",
+        [ALERT_PTR_SWEEP] = "ptr_sweep",
+        [ALERT_DHCP_STARVATION] = "dhcp_starvation",
     };
     return (unsigned)kind < ARRAY_COUNT(names) ? names[kind] : "unknown";
 }

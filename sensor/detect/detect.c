@@ -323,18 +323,20 @@ static void detect_fragment(struct detection_frame *frame, const struct packet *
     detection_frame_add(frame, &fact);
 }
 
+static bool is_dhcp(const struct packet *packet)
+{
+    return packet->protocol == IP_PROTOCOL_UDP && (packet->facts & PACKET_HAS_PORTS) != 0 &&
+           (packet->source_port == DHCP_SERVER_PORT || packet->target_port == DHCP_SERVER_PORT);
+}
+
 /* `bytes`: NULL: not those of a datagram's beginning. */
 static void detect_udp(struct detection_frame *frame, const struct packet *packet,
                        const uint8_t *bytes, const struct flow *flow, bool is_new, int direction)
 {
     const bool is_answer = direction == 1 && flow_packets_of(flow, 1) == 1;
 
-    if (bytes != NULL &&
-        (packet->source_port == DHCP_SERVER_PORT || packet->target_port == DHCP_SERVER_PORT)) {
-        detect_dhcp(frame, packet, bytes);
-    } else if (bytes != NULL && (is_new || is_answer) &&
-               (packet->source_port == DHCPV6_SERVER_PORT ||
-                packet->target_port == DHCPV6_CLIENT_PORT)) {
+    if (bytes != NULL && (is_new || is_answer) &&
+        (packet->source_port == DHCPV6_SERVER_PORT || packet->target_port == DHCPV6_CLIENT_PORT)) {
         detect_dhcpv6(frame, packet, bytes);
     }
     if (is_new && direction == 0) {
@@ -359,6 +361,10 @@ void detect_packet(struct detection_frame *frame, const struct packet *packet, c
     }
     if (UNLIKELY(packet->protocol == IP_PROTOCOL_ICMPV6) && has_head) {
         detect_ndp(frame, packet, bytes);
+    }
+    /* All that is broadcast is one flow, whoever asks. */
+    if (has_head && is_dhcp(packet)) {
+        detect_dhcp(frame, packet, bytes);
     }
     if (!detect_is_of_handshake(packet, flow)) {
         return;

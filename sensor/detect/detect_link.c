@@ -158,6 +158,9 @@ void detect_dhcp(struct detection_frame *frame, const struct packet *packet, con
     if (dhcp.is_reply && ipv4_of(dhcp.server_id).version != 0) {
         fact.source = ipv4_of(dhcp.server_id);
     }
+    if (dhcp.has_client_mac) {
+        memcpy(fact.client_mac, dhcp.client_mac, sizeof(fact.client_mac));
+    }
     add_sender(&fact, packet, bytes);
     detection_frame_add(frame, &fact);
 }

@@ -5,6 +5,7 @@ and on none of the others, with 1, 2, 4 and 16 shards alike.
     test_made_scans.py SENSOR PROJECT
 """
 import json
+import os
 import pathlib
 import socket
 import struct
@@ -122,6 +123,28 @@ def protocols(first, last, answered=()):
                 [frame(HOST, SCANNER, number, bytes(20))] if number in answered else [])
 
 
+def discovers(clients, sender, relay="0.0.0.0"):
+    """DHCPDISCOVER in the name of many clients; `sender`: of their frames, None: each its own."""
+    for number in range(clients):
+        client = bytes((2, 0, 0, 0, number >> 8, number & 0xff))
+        message = struct.pack("!BBBBIHH", 1, 1, 6, 0, number, 0, 0) + bytes(12) + packed(relay) + client + bytes(202)
+        packet = udp(relay, 68, "255.255.255.255" if relay == "0.0.0.0" else HOST, 67,
+                     message + b"\x63\x82\x53\x63\x35\x01\x01\xff")
+        yield [bytes([255]) * 6 + (sender or client) + packet[12:]]
+
+
+def reverse(client, names):
+    """Questions for the names of addresses, of which every third has none."""
+    for number, name in enumerate(names):
+        wire = b"".join(bytes([len(label)]) + label.encode() for label in name.split(".")) + b"\0"
+        question = wire + struct.pack("!HH", 12, 1)
+        answers = b"" if number % 3 == 0 else b"\xc0\x0c" + struct.pack("!HHIH", 12, 1, 300, 4) + b"\x01h\xc0\x0c"
+        port = 30000 + number
+        yield [udp(client, port, RESOLVER, 53, struct.pack("!HHHHHH", number, 0x0100, 1, 0, 0, 0) + question),
+               udp(RESOLVER, 53, client, port,
+                   struct.pack("!HHHHHH", number, 0x8180 if answers else 0x8183, 1, bool(answers), 0, 0) + question + answers)]
+
+
 # what, packets of each 50 ms, kind of the one incident (None: silence)
 CASES = [
     ("SYN scan", ports(SYN), "port_scan_vertical"),
@@ -149,6 +172,15 @@ CASES = [
     ("connections that go on", goes_on(), None),
     ("SCTP associations", sctp_ports(True), None),
     ("SCTP associations of before", sctp_paths(), None),
+    ("DHCP starvation by one sender", discovers(60, b"\x02\xff\0\0\0\1"), "dhcp_starvation"),
+    ("DHCP starvation by many", discovers(300, None), "dhcp_starvation"),
+    ("a class that comes in", discovers(60, None), None),
+    ("the network of a relay", discovers(60, b"\x02\xff\0\0\0\1", "10.1.0.1"), None),
+    ("PTR sweep", reverse("10.0.0.5", [f"{host}.7.0.10.in-addr.arpa" for host in range(1, 255)]), "ptr_sweep"),
+    ("PTR sweep of IPv6", reverse("10.0.0.5", [f"{n % 16:x}.{n // 16:x}.0.0.0.1.0.0.0.8.b.d.0.1.0.0.2.ip6.arpa"
+                                               for n in range(250)]), "ptr_sweep"),
+    ("names of who comes to a mail server", reverse("10.0.0.5", [f"{n}.{n * 7 % 251}.0.203.in-addr.arpa" for n in range(250)]),
+     None),
     ("protocols of a router", protocols(88, 110, (89, 103, 108)), None),
 ]
 
@@ -163,8 +195,9 @@ def write(path, seconds):
 
 
 def opened(sensor, capture, shards):
+    modes = {f"NETSCOPE_ANALYSIS__ANOMALIES__{name}__MODE": "alert" for name in ("PTR_SWEEP", "DHCP_STARVATION")}
     run = subprocess.run([sensor, "--read-pcap", str(capture), "--quiet", "--shards", str(shards), "--alerts-jsonl", "-"],
-                         capture_output=True, text=True, timeout=120)
+                         capture_output=True, text=True, timeout=120, env={**os.environ, **modes})
     if run.returncode != 0:
         sys.exit(f"{capture.name}: exit status {run.returncode}: {run.stderr[-400:]}")
     alerts = [json.loads(line) for line in run.stdout.splitlines() if line.startswith("{")]

@@ -129,6 +129,102 @@ static void named_servers_and_questions_are_none(void **state)
     assert_int_equal(play(0)->count, 0);
 }
 
+/* ---- dhcp_starvation ---- */
+
+/* A question for a server in the name of `client`; `relay`: 0: none. */
+static struct detection_fact *discover(uint32_t client, uint32_t sender, uint32_t relay,
+                                       uint64_t at_ms)
+{
+    struct detection_fact *fact = play_fact(DETECTION_DHCP, relay, 255, 67, at_ms);
+
+    if (relay == 0) {
+        fact->source = (struct ip_address){.version = 4};
+    }
+    fact->protocol = 17;
+    fact->code = 1;
+    fact->client_mac[0] = 2;
+    fact->client_mac[4] = (uint8_t)(client >> 8);
+    fact->client_mac[5] = (uint8_t)client;
+    set_mac(fact, (uint8_t)sender);
+    if (sender == 0) {
+        memcpy(fact->mac, fact->client_mac, sizeof(fact->mac));
+    }
+    return fact;
+}
+
+static void one_sender_that_asks_for_twenty_clients_starves(void **state)
+{
+    (void)state;
+    for (unsigned clients = 19; clients <= 20; clients++) {
+        play_only("dhcp_starvation");
+        for (unsigned i = 0; i < clients; i++) {
+            (void)discover(100 + i, 66, 0, i * UINT64_C(2000));
+            (void)discover(100 + i, 66, 0,
+                           i * UINT64_C(2000) + 500); /* again, as it has no answer */
+        }
+        const struct play_alerts *alerts = play(0);
+
+        assert_int_equal(play_opened(alerts, ALERT_DHCP_STARVATION), clients == 20 ? 1 : 0);
+    }
+    const struct alert_record *alert = play_first(play(0));
+
+    assert_true(alert->observed == 20 && alert->threshold == 20);
+    assert_string_equal(alert->config_key, "analysis.anomalies.dhcp_starvation.sender_threshold");
+    assert_string_equal(alert->mitre[0].technique_id, "T1499.002");
+    assert_int_equal(alert->top_names_count, ALERT_EVIDENCE_MAX);
+}
+
+static void a_hundred_clients_of_a_link_in_a_minute_starve_it(void **state)
+{
+    (void)state;
+    for (unsigned clients = 99; clients <= 100; clients++) {
+        play_only("dhcp_starvation");
+        for (unsigned i = 0; i < clients; i++) {
+            (void)discover(i, 0, 0, i * UINT64_C(500));
+        }
+        assert_int_equal(play_opened(play(0), ALERT_DHCP_STARVATION), clients == 100 ? 1 : 0);
+    }
+    play_only("dhcp_starvation");
+    for (unsigned i = 0; i < 100; i++) { /* behind a relay, whose MAC all have */
+        (void)discover(i, 1, 9, i * UINT64_C(500));
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_DHCP_STARVATION), 1);
+    assert_string_equal(play_first(alerts)->config_key,
+                        "analysis.anomalies.dhcp_starvation.levels.medium");
+    assert_non_null(strstr(play_first(alerts)->description, "relay 10.0.0.9 asks DHCP"));
+}
+
+static void solicits_of_one_sender_from_many_addresses_starve_too(void **state)
+{
+    (void)state;
+    play_only("dhcp_starvation");
+    for (unsigned i = 0; i < 20; i++) {
+        struct detection_fact *fact = discover(0, 66, 0, i * UINT64_C(100));
+
+        fact->source = (struct ip_address){.bytes = {0xfe, 0x80, [15] = (uint8_t)i}, .version = 6};
+    }
+    const struct play_alerts *alerts = play(0);
+
+    assert_int_equal(play_opened(alerts, ALERT_DHCP_STARVATION), 1);
+    assert_non_null(strstr(play_first(alerts)->description, "DHCPv6"));
+}
+
+/* An office after a power cut: all ask for what they had, a relay's network for new ones, in time.
+ */
+static void an_office_that_comes_back_starves_nobody(void **state)
+{
+    (void)state;
+    play_only("dhcp_starvation");
+    for (unsigned i = 0; i < 400; i++) {
+        discover(i, 0, 0, i * UINT64_C(700))->code = 3; /* REQUEST */
+        discover(i, 0, 0, i * UINT64_C(700) + 1)->is_answered = true;
+        (void)discover(1000 + i, 1, 9, i * UINT64_C(700) + 2);
+    }
+    assert_int_equal(play(0)->count, 0);
+}
+
 /* ---- new_host ---- */
 
 static void serve(uint32_t client, uint32_t server, uint16_t port, bool is_answered, uint64_t at_ms)
@@ -239,6 +335,10 @@ int main(void)
         cmocka_unit_test(a_server_after_the_learning_period_is_rogue),
         cmocka_unit_test(a_pair_that_was_there_from_the_start_is_none),
         cmocka_unit_test(named_servers_and_questions_are_none),
+        cmocka_unit_test(one_sender_that_asks_for_twenty_clients_starves),
+        cmocka_unit_test(a_hundred_clients_of_a_link_in_a_minute_starve_it),
+        cmocka_unit_test(solicits_of_one_sender_from_many_addresses_starve_too),
+        cmocka_unit_test(an_office_that_comes_back_starves_nobody),
         cmocka_unit_test(a_host_and_a_service_after_the_learning_period_are_new),
         cmocka_unit_test(what_was_learnt_is_not_new),
         cmocka_unit_test(what_does_not_answer_is_no_service),

@@ -784,6 +784,83 @@ static void lateral_look_alike(const struct traffic_place *place)
     }
 }
 
+/* ---- ptr_sweep ---- */
+
+/* Names of a network of addresses, of which every other one has one. */
+static void ask_for_names(const struct traffic_place *place, uint32_t hosts)
+{
+    for (uint32_t i = 0; i < hosts; i++) {
+        char name[160];
+
+        (void)snprintf(name, sizeof(name), "%u.%u.100.10.in-addr.arpa", i, place->hosts);
+        scene_dns(inside(place, 29), inside(place, 53), name, 12, i % 2 == 0 ? 3 : 0,
+                  place->at_ms + i * UINT64_C(400), 40, 80);
+    }
+}
+
+static void ptr_attack(const struct traffic_place *place)
+{
+    ask_for_names(place, 64);
+}
+
+static void ptr_below(const struct traffic_place *place)
+{
+    ask_for_names(place, 63);
+}
+
+/* A mail server asks for the names of those who come from everywhere. */
+static void ptr_look_alike(const struct traffic_place *place)
+{
+    for (uint32_t i = 0; i < 600; i++) {
+        char name[160];
+
+        (void)snprintf(name, sizeof(name), "%u.%u.%u.203.in-addr.arpa", i % 251, i % 97,
+                       place->hosts);
+        scene_dns(inside(place, 29), inside(place, 53), name, 12, i % 2 == 0 ? 3 : 0,
+                  place->at_ms + i * UINT64_C(100), 40, 80);
+    }
+}
+
+/* ---- dhcp_starvation ---- */
+
+/* `sender` 0: each asks for itself. */
+static void discover(const struct traffic_place *place, uint32_t clients, uint8_t sender)
+{
+    for (uint32_t i = 0; i < clients; i++) {
+        struct detection_fact fact =
+            fact_at(place, DETECTION_DHCP, 0, 0xffffffff, 67, i * UINT64_C(900));
+
+        fact.protocol = UDP;
+        fact.source_port = 68;
+        fact.code = 1;
+        fact.client_mac[0] = 2;
+        fact.client_mac[3] = (uint8_t)place->hosts;
+        fact.client_mac[4] = sender;
+        fact.client_mac[5] = (uint8_t)i;
+        memcpy(fact.mac, fact.client_mac, sizeof(fact.mac));
+        if (sender != 0) {
+            fact.mac[5] = 0xff;
+        }
+        scene_add(&fact);
+    }
+}
+
+static void starve_attack(const struct traffic_place *place)
+{
+    discover(place, 20, 1);
+}
+
+static void starve_below(const struct traffic_place *place)
+{
+    discover(place, 19, 1);
+}
+
+/* A class comes in, and each asks for itself. */
+static void starve_look_alike(const struct traffic_place *place)
+{
+    discover(place, 60, 0);
+}
+
 const struct traffic_model traffic_models[] = {
     {"port_scan", ALERT_PORT_SCAN_VERTICAL, scan_attack, scan_below, scan_look_alike,
      "the fan-out of a content network"},
@@ -819,6 +896,9 @@ const struct traffic_model traffic_models[] = {
      "servers of developers"},
     {"lateral_movement", ALERT_LATERAL_MOVEMENT, lateral_attack, lateral_below, lateral_look_alike,
      "an administrator's host"},
+    {"ptr_sweep", ALERT_PTR_SWEEP, ptr_attack, ptr_below, ptr_look_alike, "a mail server"},
+    {"dhcp_starvation", ALERT_DHCP_STARVATION, starve_attack, starve_below, starve_look_alike,
+     "a class that comes in"},
 };
 
 uint32_t traffic_models_count(void)

@@ -438,6 +438,37 @@ static void a_dhcpv6_server_that_comes_after_the_learning_time_is_told(void **st
     assert_non_null(strstr(scene.alerts[0].description, "fe80::bad "));
 }
 
+/* From 0.0.0.0 to all: one flow, however many clients there are. */
+static void send_discover(uint8_t client, uint64_t at_ms)
+{
+    const uint8_t message[300] = {
+        [0] = 1,      [1] = 1,      [2] = 6,      [28] = 2,     [33] = client,
+        [236] = 0x63, [237] = 0x82, [238] = 0x53, [239] = 0x63, [240] = 53,
+        [241] = 1,    [242] = 1,    [243] = 255};
+    struct packet_builder b;
+    uint8_t buffer[512];
+
+    build_start(&b, buffer, sizeof(buffer));
+    build_ethernet(&b);
+    build_ipv4(&b, (struct build_ip){.source = "0.0.0.0", .target = "255.255.255.255"});
+    build_udp(&b, 68, DHCP_SERVER_PORT);
+    build_bytes(&b, message, sizeof(message));
+    const struct frame frame = build_frame(&b, START * NS_PER_SEC + at_ms * NS_PER_MS);
+    play(&frame);
+}
+
+static void many_clients_of_one_sender_starve_a_dhcp_server(void **state)
+{
+    (void)state;
+    detection_rules(&settings, "dhcp_starvation")->mode = DETECTOR_ALERT;
+    for (uint8_t client = 1; client <= 41; client++) { /* the first is the sender itself */
+        send_discover(client, client * UINT64_C(100));
+    }
+    assert_int_equal(finish(), 2);
+    assert_int_equal(scene.alerts[0].kind, ALERT_DHCP_STARVATION);
+    assert_true(scene.alerts[1].observed == 40);
+}
+
 static void scans_without_a_syn_are_scans(void **state)
 {
     static const uint8_t flags[] = {TCP_FIN, 0, TCP_FIN | TCP_PSH | TCP_URG, TCP_ACK,
@@ -636,6 +667,7 @@ int main(void)
         TEST(scans_without_a_syn_are_scans),
         TEST(hosts_to_which_names_led_are_not_scanned),
         TEST(connections_of_before_that_go_on_are_no_scan),
+        TEST(many_clients_of_one_sender_starve_a_dhcp_server),
         TEST(ends_of_connections_that_were_not_seen_to_begin_are_no_scan),
         TEST(a_scan_whose_headers_are_cut_into_fragments_is_a_scan),
         TEST(traceroute_is_no_scan_and_its_ports_are_no_hiding_place),
