@@ -104,6 +104,27 @@ int kafka_check_brokers(const char *key, const char *text, struct error *err)
     return kafka_connection_check_brokers(SECTION, text, err);
 }
 
+/* Settings that exclude each other. */
+static int check_form(const struct kafka_settings *settings, struct error *err)
+{
+    const bool has_length = strcmp(settings->protobuf_framing, "varint") == 0;
+
+    if (has_length && strcmp(settings->value, "json") == 0) {
+        return error_set(err, EINVAL, "kafka.protobuf_framing: of protobuf values alone, not json");
+    }
+    if (has_length && settings->schema_ids.count > 0) {
+        return error_set(err, EINVAL,
+                         "kafka.protobuf_framing: a value has one framing, and kafka.schema_ids "
+                         "gives it Confluent's");
+    }
+    if (strcmp(settings->headers, "cloudevents") == 0 && settings->packed) {
+        return error_set(err, EINVAL,
+                         "kafka.headers: an event each, but kafka.packed puts many records into a "
+                         "message");
+    }
+    return 0;
+}
+
 int kafka_settings_check(const struct kafka_settings *settings, struct error *err)
 {
     const struct kafka_connection connection = connection_of(settings);
@@ -114,6 +135,9 @@ int kafka_settings_check(const struct kafka_settings *settings, struct error *er
     if (settings->packed && strcmp(settings->value, "json") == 0) {
         return error_set(err, EINVAL,
                          "kafka.packed: needs kafka.value protobuf or flow_row, not json");
+    }
+    if (check_form(settings, err) != 0) {
+        return -err->code;
     }
     rd_kafka_conf_t *conf = rd_kafka_conf_new();
     const int result = fill_conf(conf, settings, err);

@@ -20,7 +20,27 @@ const struct config_field kafka_fields[] = {
      .min = 1,
      .max = 200,
      .help = "Topics are PREFIX.flows.v1, PREFIX.alerts.v1 and so on; they must exist "
-             "(netscope-sensor kafka-topics prints how to make them)."},
+             "(netscope-sensor kafka-topics prints how to make them), or see create_topics."},
+    {.type = CONFIG_BOOL,
+     .key = "create_topics",
+     .offset = FIELD(create_topics),
+     .value = "false",
+     .help = "Make the topics at the start where they are missing, with what kafka-topics prints; "
+             "needs the right CREATE. Those that are there stay as they are."},
+    {.type = CONFIG_U64,
+     .key = "topic_partitions",
+     .offset = FIELD(topic_partitions),
+     .value = "0",
+     .max = 10000,
+     .help = "Of topics that create_topics makes and kafka-topics prints; 0: 6 of flows and DNS, 3 "
+             "of others."},
+    {.type = CONFIG_U64,
+     .key = "topic_replication",
+     .offset = FIELD(topic_replication),
+     .value = "0",
+     .max = 100,
+     .help = "Replicas of such topics; 0: the brokers' own (default.replication.factor), and 3 in "
+             "what kafka-topics prints."},
     {.type = CONFIG_BOOL,
      .key = "flows",
      .offset = FIELD(is_on[KAFKA_FLOWS]),
@@ -134,6 +154,21 @@ const struct config_field kafka_fields[] = {
      .value = "",
      .help = "Ids of a schema registry by kind (flows: 17): values then begin with Confluent's "
              "framing."},
+    {.type = CONFIG_CHOICE,
+     .key = "protobuf_framing",
+     .offset = FIELD(protobuf_framing),
+     .value = "none",
+     .choices = "none|varint",
+     .help = "varint: each protobuf value behind its length, for readers of length-delimited "
+             "messages (ClickHouse's format Protobuf). Confluent's framing: schema_ids."},
+    {.type = CONFIG_CHOICE,
+     .key = "headers",
+     .offset = FIELD(headers),
+     .value = "none",
+     .choices = "none|cloudevents",
+     .help =
+         "cloudevents: each message says by headers who made it, what it is, which one and when "
+         "(CloudEvents 1.0, binary mode). They double its size; not with packed."},
     {.type = CONFIG_CHOICE,
      .key = "key",
      .offset = FIELD(key),

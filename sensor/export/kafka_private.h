@@ -1,6 +1,6 @@
 /* What the files of the Kafka sink share: kafka_sink.c (its life and counters),
- * kafka_thread.c, kafka_stream.c (topics
- * and values), kafka_send.c (messages), kafka_spool.c (what is not acknowledged yet),
+ * kafka_thread.c, kafka_stream.c (topics and values), kafka_headers.c, kafka_topics.c (makes
+ * topics), kafka_send.c (messages), kafka_spool.c (what is not acknowledged yet),
  * kafka_aggregate.c.
  *
  * Depends on: kafka_sink.h, kafka_client.h, base/spool. Threads: all but the counters belongs to
@@ -65,13 +65,22 @@ struct kafka_ticket {
     uint16_t following[RUN_MAX]; /* of the same message; RUN_MAX: the last */
 };
 
+/* Topics that are made at the start (create_topics). */
+struct kafka_topics {
+    bool is_done;
+    rd_kafka_queue_t *answers; /* NULL: nobody is asked now */
+    uint64_t next_ns;          /* when to ask, monotonic */
+};
+
 /* One topic. */
 struct kafka_stream {
     struct kafka_sink *sink;
     enum kafka_kind kind;
     bool is_on;
     struct filter *filter;              /* NULL: all */
-    const struct json_message *message; /* JSON */
+    const struct json_message *message; /* of the record */
+    uint32_t time_field;                /* its own time, for headers */
+    char type_name[64];                 /* "netscope.v1.FlowRow": what a value is */
     uint8_t framing[24];                /* Confluent's prefix */
     uint32_t framing_length;
     bool is_packed;
@@ -98,6 +107,7 @@ struct kafka_sink {
     const char *sensor_id;
     uint32_t sensor_id_length;
     bool only_ended, keys_by_flow, keys_by_sensor, is_json, is_row, has_spool;
+    bool has_headers, has_length; /* CloudEvents; values behind a varint of their length */
     uint8_t severity_min;
 
     /* The publisher pushes, the sink's thread pops. */
@@ -112,6 +122,7 @@ struct kafka_sink {
     uint64_t reopen_ns; /* without a client: when to try again */
     struct kafka_stream streams[KAFKA_KINDS];
     struct kafka_aggregate *aggregate; /* NULL: none */
+    struct kafka_topics topics;
     struct kafka_run run, made_run;
     uint8_t *scratch, *item;
     int16_t *heads; /* of packed messages, by partition */
@@ -155,6 +166,24 @@ struct record_text kafka_stream_key(const struct kafka_stream *stream, const uin
                                     uint32_t length);
 /* The value: `bytes` themselves or `scratch`; NULL: it cannot be made (too large). */
 const void *kafka_stream_value(struct kafka_stream *stream, const uint8_t *bytes, size_t *length);
+
+/* Partitions and days that are proposed for a topic. */
+void kafka_kind_proposal(enum kafka_kind kind, unsigned *partitions, unsigned *days);
+/* Room in front of a value for its length, and the value with it: from where on, and how long. */
+#define KAFKA_LENGTH_BYTES 5
+uint8_t *kafka_put_length(uint8_t *value, size_t *length);
+
+/* ---- kafka_headers.c ---- */
+/* Of the message with this record; the caller's, or librdkafka's once it is produced. NULL: no
+ * memory. */
+MUST_USE rd_kafka_headers_t *kafka_headers_new(const struct kafka_stream *stream,
+                                               const uint8_t *bytes, uint32_t length);
+
+/* ---- kafka_topics.c ---- */
+/* Asks the brokers for the topics until all are there; never waits. */
+void kafka_topics_tick(struct kafka_sink *sink, uint64_t now_ns);
+/* Before the producer is closed. */
+void kafka_topics_forget(struct kafka_sink *sink);
 
 /* ---- kafka_send.c ---- */
 enum kafka_sent {

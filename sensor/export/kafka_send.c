@@ -36,28 +36,85 @@ static void *opaque_of(struct kafka_ticket *ticket, uint32_t first, uint32_t rec
     return ticket != NULL ? (uint8_t *)ticket + first : (void *)(uintptr_t)records;
 }
 
-/* A message that holds `records`. */
+/* As rd_kafka_produce(), with headers. */
+static rd_kafka_resp_err_t produce_with_headers(struct kafka_stream *stream, int32_t partition,
+                                                const void *value, size_t length,
+                                                struct record_text key, rd_kafka_headers_t *headers,
+                                                void *opaque)
+{
+    const rd_kafka_vu_t parts[] = {
+        {.vtype = RD_KAFKA_VTYPE_RKT, .u.rkt = stream->sink->client.topics[stream->kind]},
+        {.vtype = RD_KAFKA_VTYPE_PARTITION, .u.i32 = partition},
+        {.vtype = RD_KAFKA_VTYPE_MSGFLAGS, .u.i = RD_KAFKA_MSG_F_COPY},
+        {.vtype = RD_KAFKA_VTYPE_VALUE, .u.mem = {(void *)(uintptr_t)value, length}},
+        {.vtype = RD_KAFKA_VTYPE_KEY,
+         .u.mem = {key.length > 0 ? (void *)(uintptr_t)key.data : NULL, key.length}},
+        {.vtype = RD_KAFKA_VTYPE_HEADERS, .u.headers = headers},
+        {.vtype = RD_KAFKA_VTYPE_OPAQUE, .u.ptr = opaque},
+    };
+    rd_kafka_error_t *error =
+        rd_kafka_produceva(stream->sink->client.producer, parts, ARRAY_COUNT(parts));
+    const rd_kafka_resp_err_t code =
+        error == NULL ? RD_KAFKA_RESP_ERR_NO_ERROR : rd_kafka_error_code(error);
+
+    rd_kafka_error_destroy(error);
+    return code;
+}
+
+/* A message that holds `records`; `headers` (NULL: none) become librdkafka's, or are ended. */
 static rd_kafka_resp_err_t produce(struct kafka_stream *stream, int32_t partition,
                                    const void *value, size_t length, struct record_text key,
-                                   uint32_t records, struct kafka_ticket *ticket, uint32_t first)
+                                   rd_kafka_headers_t *headers, uint32_t records,
+                                   struct kafka_ticket *ticket, uint32_t first)
 {
     struct kafka_sink *sink = stream->sink;
+    rd_kafka_resp_err_t code = RD_KAFKA_RESP_ERR__FATAL;
+    void *opaque = opaque_of(ticket, first, records);
 
-    if (sink->client.producer == NULL) {
-        return RD_KAFKA_RESP_ERR__FATAL;
+    if (sink->client.producer != NULL && headers != NULL) {
+        code = produce_with_headers(stream, partition, value, length, key, headers, opaque);
+    } else if (sink->client.producer != NULL) {
+        code = rd_kafka_produce(sink->client.topics[stream->kind], partition, RD_KAFKA_MSG_F_COPY,
+                                (void *)(uintptr_t)value, length, key.length > 0 ? key.data : NULL,
+                                key.length, opaque) == 0
+                   ? RD_KAFKA_RESP_ERR_NO_ERROR
+                   : rd_kafka_last_error();
     }
-    if (rd_kafka_produce(sink->client.topics[stream->kind], partition, RD_KAFKA_MSG_F_COPY,
-                         (void *)(uintptr_t)value, length, key.length > 0 ? key.data : NULL,
-                         key.length, opaque_of(ticket, first, records)) == 0) {
-        counter_add(&sink->sent, records);
-        counter_add(&sink->messages, 1);
-        if (ticket != NULL) {
-            ticket->in_flight += records;
-            stream->in_flight += records;
+    if (code != RD_KAFKA_RESP_ERR_NO_ERROR) {
+        if (headers != NULL) {
+            rd_kafka_headers_destroy(headers);
         }
-        return RD_KAFKA_RESP_ERR_NO_ERROR;
+        return code;
     }
-    return rd_kafka_last_error();
+    counter_add(&sink->sent, records);
+    counter_add(&sink->messages, 1);
+    if (ticket != NULL) {
+        ticket->in_flight += records;
+        stream->in_flight += records;
+    }
+    return RD_KAFKA_RESP_ERR_NO_ERROR;
+}
+
+/* A message of one record. No memory for its headers is as a full queue: it is tried again. */
+static rd_kafka_resp_err_t produce_one(struct kafka_stream *stream, const uint8_t *bytes,
+                                       uint32_t record_length, struct kafka_ticket *ticket,
+                                       uint32_t first)
+{
+    const struct record_text key = kafka_stream_key(stream, bytes, record_length);
+    rd_kafka_headers_t *headers = NULL;
+    size_t length = record_length;
+    const void *value = kafka_stream_value(stream, bytes, &length);
+
+    if (value == NULL) {
+        return RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
+    }
+    if (stream->sink->has_headers) {
+        headers = kafka_headers_new(stream, bytes, record_length);
+        if (headers == NULL) {
+            return RD_KAFKA_RESP_ERR__QUEUE_FULL;
+        }
+    }
+    return produce(stream, RD_KAFKA_PARTITION_UA, value, length, key, headers, 1, ticket, first);
 }
 
 /* What follows from a produce() that did not take the message. `give_up`: no spool keeps it. */
@@ -93,17 +150,10 @@ static enum kafka_sent send_singly(struct kafka_stream *stream, const struct kaf
         if (bit_get(sent, i)) {
             continue;
         }
-        size_t length = run->at[i].length;
-        const void *value = kafka_stream_value(stream, run->at[i].bytes, &length);
-        const struct record_text key =
-            kafka_stream_key(stream, run->at[i].bytes, run->at[i].length);
-
         if (ticket != NULL) {
             ticket->following[i] = RUN_MAX;
         }
-        *code = value == NULL
-                    ? RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-                    : produce(stream, RD_KAFKA_PARTITION_UA, value, length, key, 1, ticket, i);
+        *code = produce_one(stream, run->at[i].bytes, run->at[i].length, ticket, i);
         if (*code != RD_KAFKA_RESP_ERR_NO_ERROR) {
             if (!kafka_is_permanent(*code)) {
                 return verdict_of(stream, *code);
@@ -185,33 +235,38 @@ static void list_by_partition(struct kafka_stream *stream, const struct kafka_ru
 /* Room for a record as field 1 of the batch. */
 #define ENTRY_OVERHEAD 6
 
-/* One message from `first` on along the list, up to pack_bytes. `last`: its last record. Its
- * length, 0: not even the first has room. */
-static size_t pack(struct kafka_stream *stream, const struct kafka_run *run, uint32_t first,
-                   const uint16_t following[RUN_MAX], uint32_t *last, uint32_t *records)
+/* One message from `first` on along the list, up to pack_bytes. `last`: its last record. NULL: not
+ * even the first has room. */
+static const uint8_t *pack(struct kafka_stream *stream, const struct kafka_run *run, uint32_t first,
+                           const uint16_t following[RUN_MAX], uint32_t *last, uint32_t *records,
+                           size_t *length)
 {
     struct kafka_sink *sink = stream->sink;
     uint8_t *value =
         sink->scratch + SCRATCH_BYTES; /* the second half; rows are made in the first */
-    uint8_t *at = value + stream->framing_length;
+    uint8_t *at = value + (sink->has_length ? KAFKA_LENGTH_BYTES : stream->framing_length);
 
     memcpy(value, stream->framing, stream->framing_length);
     *records = 0;
     for (uint32_t i = first; i < RUN_MAX; i = following[i]) {
-        size_t length = run->at[i].length;
-        const void *row = kafka_stream_value(stream, run->at[i].bytes, &length);
+        size_t row_length = run->at[i].length;
+        const void *row = kafka_stream_value(stream, run->at[i].bytes, &row_length);
         const size_t used = (size_t)(at - value);
 
-        if (row == NULL || used + length + ENTRY_OVERHEAD > SCRATCH_BYTES ||
-            (*records > 0 && used + length + ENTRY_OVERHEAD > sink->settings.pack_bytes)) {
+        if (row == NULL || used + row_length + ENTRY_OVERHEAD > SCRATCH_BYTES ||
+            (*records > 0 && used + row_length + ENTRY_OVERHEAD > sink->settings.pack_bytes)) {
             break;
         }
         at = wire_put_varint(at, WIRE_TAG(1, WIRE_BYTES));
-        at = wire_put_bytes(at, row, length);
+        at = wire_put_bytes(at, row, row_length);
         *last = i;
         (*records)++;
     }
-    return *records > 0 ? (size_t)(at - value) : 0;
+    if (*records == 0) {
+        return NULL;
+    }
+    *length = (size_t)(at - value);
+    return sink->has_length ? kafka_put_length(value, length) : value;
 }
 
 static enum kafka_sent send_packed(struct kafka_stream *stream, const struct kafka_run *run,
@@ -230,7 +285,8 @@ static enum kafka_sent send_packed(struct kafka_stream *stream, const struct kaf
         for (uint32_t first = (uint32_t)sink->heads[p]; first < RUN_MAX;) {
             uint32_t last = first;
             uint32_t records = 1;
-            const size_t length = pack(stream, run, first, lists, &last, &records);
+            size_t length = 0;
+            const uint8_t *value = pack(stream, run, first, lists, &last, &records, &length);
             const uint32_t next = lists[last];
 
             if (ticket != NULL) {
@@ -239,10 +295,10 @@ static enum kafka_sent send_packed(struct kafka_stream *stream, const struct kaf
                 }
                 ticket->following[last] = RUN_MAX;
             }
-            *code = length == 0 ? RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
-                                : produce(stream, p, sink->scratch + SCRATCH_BYTES, length,
-                                          (struct record_text){NULL, 0}, records, ticket, first);
-            if (length == 0) {
+            *code = value == NULL ? RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE
+                                  : produce(stream, p, value, length, (struct record_text){NULL, 0},
+                                            NULL, records, ticket, first);
+            if (value == NULL) {
                 records = 1;
             }
             if (*code != RD_KAFKA_RESP_ERR_NO_ERROR) {

@@ -264,6 +264,9 @@ static struct kafka_sink *new_sink(const struct kafka_settings *settings, const 
     sink->keys_by_sensor = strcmp(settings->key, "sensor") == 0;
     sink->is_json = strcmp(settings->value, "json") == 0;
     sink->is_row = strcmp(settings->value, "flow_row") == 0;
+    sink->has_headers = strcmp(settings->headers, "cloudevents") == 0;
+    sink->has_length = strcmp(settings->protobuf_framing, "varint") == 0;
+    sink->topics.is_done = !settings->create_topics;
     (void)pthread_mutex_init(&sink->error_lock, NULL);
     return sink;
 }

@@ -4,8 +4,8 @@
  * A thread of its own produces and polls; the publisher only hands references over. Broker down:
  * librdkafka's bounded queue, then the spool (memory, then disk), which forgets a record only when
  * it was acknowledged; without a spool SINK_BUSY, then the sink's queue drops, counted. Topics are
- * made by the operator (kafka-topics prints how). Depends on: base, base/config, base/spool, proto,
- * proto/json, proto/row, proto/filter, pipeline, librdkafka. */
+ * made by the operator (kafka-topics prints how) or, with create_topics, by this. Depends on: base,
+ * base/config, base/spool, proto, proto/json, proto/row, proto/filter, pipeline, librdkafka. */
 #pragma once
 
 #include "base/config/config.h"
@@ -38,8 +38,12 @@ struct kafka_settings {
     bool packed;
     uint64_t pack_bytes;
     struct config_map schema_ids; /* kind: id of the schema registry */
-    const char *key;              /* community_id | sensor | none (flows, DNS, packets) */
-    const char *flow_events;      /* all | end */
+    const char *protobuf_framing; /* none | varint */
+    const char *headers;          /* none | cloudevents */
+    bool create_topics;
+    uint64_t topic_partitions, topic_replication; /* of those; 0: by kind, the broker's own */
+    const char *key;         /* community_id | sensor | none (flows, DNS, packets) */
+    const char *flow_events; /* all | end */
     struct config_list aggregate_by;
     uint64_t aggregate_interval_ns, aggregate_groups;
     uint64_t queue_messages, queue_bytes, linger_ns, message_timeout_ns;

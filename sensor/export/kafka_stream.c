@@ -7,6 +7,7 @@
 
 #include "base/wire_format.h"
 #include "proto/codec.h"
+#include "proto/json/descriptor_index.h"
 #include "proto/row/flow_row.h"
 #include "sensor/export/kafka_key.h"
 
@@ -20,23 +21,31 @@ struct kind {
     enum record_stream stream;
     const char *message, *batch; /* netscope.v1.; batch NULL: never packed */
     const char *row, *row_batch; /* with value: flow_row; NULL: the same */
+    const char *time;            /* the field that says when it was */
     unsigned partitions, days;   /* what kafka-topics proposes */
 };
 
 static const struct kind kinds[KAFKA_KINDS] = {
-    [KAFKA_FLOWS] = {"flows", RECORD_FLOWS, "FlowRecord", "FlowBatch", "FlowRow", "FlowRowBatch", 6,
-                     7},
-    [KAFKA_ALERTS] = {"alerts", RECORD_ALERTS, "AlertRecord", NULL, NULL, NULL, 3, 30},
-    [KAFKA_STATS] = {"stats", RECORD_STATS, "StatsRecord", NULL, NULL, NULL, 3, 7},
-    [KAFKA_DNS] = {"dns", RECORD_DNS, "DnsRecord", "DnsBatch", NULL, NULL, 6, 7},
-    [KAFKA_PACKETS] = {"packets", RECORD_PACKETS, "PacketSample", "PacketBatch", NULL, NULL, 3, 1},
+    [KAFKA_FLOWS] = {"flows", RECORD_FLOWS, "FlowRecord", "FlowBatch", "FlowRow", "FlowRowBatch",
+                     "end_time", 6, 7},
+    [KAFKA_ALERTS] = {"alerts", RECORD_ALERTS, "AlertRecord", NULL, NULL, NULL, "last_time", 3, 30},
+    [KAFKA_STATS] = {"stats", RECORD_STATS, "StatsRecord", NULL, NULL, NULL, "end_time", 3, 7},
+    [KAFKA_DNS] = {"dns", RECORD_DNS, "DnsRecord", "DnsBatch", NULL, NULL, "time", 6, 7},
+    [KAFKA_PACKETS] = {"packets", RECORD_PACKETS, "PacketSample", "PacketBatch", NULL, NULL, "time",
+                       3, 1},
     [KAFKA_AGGREGATES] = {"aggregates", RECORD_STREAM_NONE, "FlowRecord", "FlowBatch", "FlowRow",
-                          "FlowRowBatch", 3, 30},
+                          "FlowRowBatch", "end_time", 3, 30},
 };
 
 const char *kafka_kind_name(enum kafka_kind kind)
 {
     return kinds[kind].name;
+}
+
+void kafka_kind_proposal(enum kafka_kind kind, unsigned *partitions, unsigned *days)
+{
+    *partitions = kinds[kind].partitions;
+    *days = kinds[kind].days;
 }
 
 static bool is_row(const struct kafka_settings *settings, enum kafka_kind kind)
@@ -178,6 +187,9 @@ static int open_stream(struct kafka_sink *sink, enum kafka_kind kind, struct err
 
     (void)snprintf(name, sizeof(name), "netscope.v1.%s", from->message);
     stream->message = json_message_find(name);
+    stream->time_field =
+        message_field_named(stream->message, from->time, strlen(from->time))->number;
+    (void)snprintf(stream->type_name, sizeof(stream->type_name), "netscope.v1.%s", one);
     return stream->is_on ? set_framing(stream, stream->is_packed ? many : one, err) : 0;
 }
 
@@ -301,7 +313,10 @@ struct record_text kafka_stream_key(const struct kafka_stream *stream, const uin
 const void *kafka_stream_value(struct kafka_stream *stream, const uint8_t *bytes, size_t *length)
 {
     struct kafka_sink *sink = stream->sink;
-    const uint32_t framing = stream->is_packed ? 0 : stream->framing_length;
+    const bool has_length = sink->has_length && !stream->is_packed;
+    const uint32_t framing = has_length          ? KAFKA_LENGTH_BYTES
+                             : stream->is_packed ? 0
+                                                 : stream->framing_length;
     uint8_t *out = sink->scratch + framing;
     const size_t room = SCRATCH_BYTES - framing;
     size_t made = 0;
@@ -324,29 +339,21 @@ const void *kafka_stream_value(struct kafka_stream *stream, const uint8_t *bytes
     if (made == 0) {
         return NULL;
     }
-    memcpy(sink->scratch, stream->framing, framing);
     *length = made + framing;
+    if (has_length) {
+        return kafka_put_length(sink->scratch, length);
+    }
+    memcpy(sink->scratch, stream->framing, framing);
     return sink->scratch;
 }
 
-void kafka_topics_print(const struct kafka_settings *settings, FILE *out)
+uint8_t *kafka_put_length(uint8_t *value, size_t *length)
 {
-    const char *brokers = settings->brokers[0] != '\0' ? settings->brokers : "localhost:9092";
+    const size_t own = *length - KAFKA_LENGTH_BYTES;
+    const unsigned bytes = wire_varint_bytes(own);
+    uint8_t *begin = value + KAFKA_LENGTH_BYTES - bytes;
 
-    fprintf(out, "# Partitions and replicas are a proposal: more partitions for more readers; with "
-                 "fewer than three brokers\n"
-                 "# --replication-factor 1 and min.insync.replicas=1.\n");
-    for (int kind = 0; kind < KAFKA_KINDS; kind++) {
-        char name[KAFKA_TOPIC_BYTES];
-
-        if (!settings->is_on[kind]) {
-            continue;
-        }
-        kafka_topic_name(settings, (enum kafka_kind)kind, name);
-        fprintf(out,
-                "kafka-topics.sh --bootstrap-server '%s' --create --if-not-exists "
-                "--topic '%s' --partitions %u --replication-factor 3 "
-                "--config min.insync.replicas=2 --config retention.ms=%" PRIu64 "\n",
-                brokers, name, kinds[kind].partitions, UINT64_C(86400000) * kinds[kind].days);
-    }
+    (void)wire_put_varint(begin, own);
+    *length = own + bytes;
+    return begin;
 }

@@ -84,6 +84,7 @@ static void end_client(struct kafka_sink *sink)
     if (sink->client.producer == NULL) {
         return;
     }
+    kafka_topics_forget(sink);
     (void)rd_kafka_purge(sink->client.producer, RD_KAFKA_PURGE_F_QUEUE | RD_KAFKA_PURGE_F_INFLIGHT);
     (void)rd_kafka_flush(sink->client.producer, PURGE_MS);
     kafka_client_close(&sink->client);
@@ -241,6 +242,7 @@ static void *run(void *context)
         }
         is_busy = kafka_spool_pump(sink);
         kafka_spool_keep_house(sink);
+        kafka_topics_tick(sink, clock_monotonic_ns());
         kafka_serve(sink, is_flushing && !is_busy ? FLUSH_STEP_MS : 0);
         if (is_flushing) {
             atomic_fetch_add_explicit(&sink->flush_rounds, 1, memory_order_release);

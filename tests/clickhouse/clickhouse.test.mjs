@@ -16,6 +16,8 @@ const folder = fs.mkdtempSync(path.join(os.tmpdir(), 'netscope-clickhouse-'));
 let session;
 let mock;
 let brokers;
+let cluster;
+let capture;
 let records; // what the sensor wrote to its file: the same records
 let ledger; // what its metrics would say: from the summary
 
@@ -66,11 +68,11 @@ before(async () => {
     process.chdir(folder);
     session = new Session(path.join(folder, 'db'));
 
-    const cluster = startMock();
+    cluster = startMock();
     brokers = await cluster.next();
     await cluster.say(`topic ${TOPIC} 4`);
 
-    const capture = path.join(folder, 'mix.pcap');
+    capture = path.join(folder, 'mix.pcap');
     const made = spawnSync(path.join(BIN, 'netscope-traffic'), ['mix', capture, '-f', String(FLOWS)], { encoding: 'utf8' });
     assert.equal(made.status, 0, made.stderr);
     const lines = path.join(folder, 'flows.jsonl');
@@ -226,4 +228,20 @@ test('the shipped questions are answered, and rightly', () => {
     const lost = answer('lost_records');
     assert.equal(lost.length, 1);
     assert.equal(Number(lost[0].missing), 0);
+});
+
+test("the format Protobuf reads what comes behind its length (kafka.protobuf_framing: varint)", async () => {
+    await cluster.say('topic framed.flowrows.v1 2');
+    session.query(`CREATE TABLE netscope.framed (flow_id String, record_seq UInt64, forward_delta_packets UInt64, reverse_delta_packets UInt64)
+        ENGINE = Kafka SETTINGS kafka_broker_list = '${brokers}', kafka_topic_list = 'framed.flowrows.v1', kafka_group_name = 'framed',
+        kafka_format = 'Protobuf', kafka_schema = 'netscope/v1/flow_row:FlowRow', kafka_flush_interval_ms = 1000`);
+    session.query('CREATE TABLE netscope.framed_rows (flow_id String, record_seq UInt64, forward_delta_packets UInt64, reverse_delta_packets UInt64) ENGINE = MergeTree ORDER BY record_seq');
+    session.query('CREATE MATERIALIZED VIEW netscope.framed_view TO netscope.framed_rows AS SELECT * FROM netscope.framed');
+    await runSensor({ NETSCOPE_KAFKA__VALUE: 'flow_row', NETSCOPE_KAFKA__TOPIC_PREFIX: 'framed', NETSCOPE_KAFKA__ALERTS: 'false', NETSCOPE_KAFKA__STATS: 'false', NETSCOPE_KAFKA__PROTOBUF_FRAMING: 'varint' },
+        '--read-pcap', capture, '--quiet', '--lossless', '--kafka', brokers);
+    await until('all rows are there', () => {
+        const rows = number('SELECT uniqExact(record_seq) FROM netscope.framed_rows');
+        return rows === BigInt(records.length) || `${rows} of ${records.length} rows`;
+    });
+    assert.equal(number('SELECT sum(forward_delta_packets + reverse_delta_packets) FROM netscope.framed_rows'), ledger);
 });

@@ -4,6 +4,7 @@
 
 77 without kcat. Exit 1 names the cases that failed.
 """
+import datetime
 import os
 import subprocess
 import sys
@@ -104,6 +105,92 @@ def json_values_are_proto3_json():
                 same("event", value["event"].startswith("FLOW_EVENT_"), True)
         same("sequence", sorted(int(r["value"]["record_seq"]) for r in records if r["topic"] == FLOWS),
              list(range(1, 2001)))
+
+
+def headers_of(line):
+    """Of kcat's %h; ns-seq (eight bytes, which may hold anything) is left out."""
+    return dict(part.split("=", 1) for part in line.rstrip("\n").split(",") if "=" in part and not part.startswith("ns-seq"))
+
+
+@case
+def headers_say_by_cloudevents_who_made_each_record():
+    """Also those that an earlier run left in the spool: they keep their boot."""
+    with Cluster(FOLDER) as cluster, tempfile.TemporaryDirectory() as folder:
+        settings = ("--set", "headers=cloudevents", "--set", f"spool.directory={folder}", "--sensor", "edge/1 a", "--records", "1000")
+        cluster.say("down 0")
+        first = probe(cluster.brokers, *settings, "--boot", "a" * 32, "--flush-ms", "500")
+        same("all wait", (first["acked"], first["failed"]), (0, 0))
+        cluster.say("up 0")
+        lines = {topic: cluster.kcat(topic, "%h\n") for topic in (FLOWS, ALERTS, STATS)}
+        drain = cluster.drain()
+        second = probe(cluster.brokers, *settings, "--boot", "b" * 32)
+        same("acked", second["acked"], total(first) + total(second))
+        records = drain.records(second["acked"])
+        same("headers of each", {r["headers"] for r in records}, {7})
+        for topic, name, kind in ((FLOWS, "flows", "FlowRecord"), (ALERTS, "alerts", "AlertRecord"), (STATS, "stats", "StatsRecord")):
+            wanted = sorted(f"{r['boot_id']}:{name}:{r['seq']}" for r in records if r["topic"] == topic)
+            found = [headers_of(line) for line in lines[topic].wait_for(len(wanted))]
+            same("ids", sorted(h["ce_id"] for h in found), wanted)
+            same("words", {(h["ce_specversion"], h["ce_type"], h["ce_source"], h["content-type"]) for h in found},
+                 {("1.0", f"netscope.v1.{kind}", "/sensors/edge%2F1%20a", "application/x-protobuf")})
+            for one in found:
+                datetime.datetime.fromisoformat(one["ce_time"][:19])
+                same("UTC", one["ce_time"][19] == "." and one["ce_time"].endswith("Z"), True)
+
+
+@case
+def values_behind_their_length_are_the_same_values():
+    with Cluster(FOLDER) as cluster:
+        for packed in ("false", "true"):
+            name = "netscope.flows-packed.v1" if packed == "true" else FLOWS
+            if packed == "true":
+                cluster.say(f"topic {name} 2")
+            with tempfile.TemporaryDirectory() as folder:
+                reader = subprocess.Popen(["kcat", "-C", "-q", "-u", "-b", cluster.brokers, "-t", name, "-o", "beginning",
+                                           "-D", "", "-f", "%R%s"], stdout=open(os.path.join(folder, "out"), "wb"),
+                                          stderr=subprocess.DEVNULL)
+                try:
+                    result = probe(cluster.brokers, "--set", "protobuf_framing=varint", "--set", f"packed={packed}", "--set",
+                                   "alerts=false", "--set", "stats=false", "--records", "1000")
+                    same("acked", result["acked"], 1000)
+                    count, end = 0, time.monotonic() + 30
+                    while count < 1000 and time.monotonic() < end:
+                        time.sleep(0.2)
+                        with open(os.path.join(folder, "out"), "rb") as out:
+                            count = records_in(out.read(), packed == "true")
+                    same("records", count, 1000)
+                finally:
+                    reader.terminate()
+                    reader.wait()
+
+
+def varint(data, at):
+    value = shift = 0
+    while True:
+        value |= (data[at] & 127) << shift
+        at, shift = at + 1, shift + 7
+        if data[at - 1] < 128:
+            return value, at
+
+
+def records_in(data, is_packed):
+    """Messages of a file of kcat's %R%s: the size in four bytes, then the value, which has to be as long as it says."""
+    at = count = 0
+    while at + 4 <= len(data):
+        size = int.from_bytes(data[at:at + 4], "big")
+        value = data[at + 4:at + 4 + size]
+        if len(value) < size:
+            break
+        at += 4 + size
+        length, begin = varint(value, 0)
+        same("length", length, size - begin)
+        while is_packed and begin < size:  # FlowBatch: field 1 each
+            same("tag", value[begin], 10)
+            length, begin = varint(value, begin + 1)
+            begin += length
+            count += 1
+        count += not is_packed
+    return count
 
 
 @case

@@ -154,6 +154,25 @@ static void the_framing_of_a_registry_is_stepped_over(void **state)
     }
 }
 
+static void a_length_in_front_is_stepped_over(void **state)
+{
+    (void)state;
+    static uint8_t bytes[65536];
+    static uint8_t inner[65536];
+    struct told told;
+
+    for (uint32_t count = 0; count <= 3; count++) { /* 0: a record alone */
+        const size_t length = count == 0 ? with_identity(inner, encode_flow(22, inner), "s", 3)
+                                         : encode_batch(count, inner, sizeof(inner));
+        uint8_t *at = wire_put_varint(bytes, length);
+
+        memcpy(at, inner, length);
+        assert_true(read_value(bytes, (size_t)(at - bytes) + length, &told));
+        assert_int_equal(told.count, count == 0 ? 1 : count);
+        assert_false(read_value(bytes, (size_t)(at - bytes) + length - 1, &told));
+    }
+}
+
 static void json_is_read_in_both_forms_of_names(void **state)
 {
     (void)state;
@@ -252,6 +271,7 @@ int main(void)
         cmocka_unit_test(identity_in_front_is_found_as_well),
         cmocka_unit_test(records_of_a_batch_are_told_in_their_order),
         cmocka_unit_test(the_framing_of_a_registry_is_stepped_over),
+        cmocka_unit_test(a_length_in_front_is_stepped_over),
         cmocka_unit_test(json_is_read_in_both_forms_of_names),
         cmocka_unit_test(what_is_no_record_of_a_sensor_is_refused),
         cmocka_unit_test(names_and_records_over_their_bounds_are_refused),

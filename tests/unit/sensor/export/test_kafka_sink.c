@@ -11,8 +11,9 @@
 #include "base/clock.h"
 #include "base/config/config.h"
 #include "proto/codec.h"
+#include "proto/json/descriptor_index.h"
 #include "sensor/export/kafka_key.h"
-#include "sensor/export/kafka_sink.h"
+#include "sensor/export/kafka_private.h"
 #include "tests/support/record_random.h"
 
 #define ROOM 65536
@@ -50,6 +51,62 @@ static void the_key_of_each_stream_is_read_from_what_the_codec_writes(void **sta
     assert_key(RECORD_ALERTS, codec_encode_alert(&alert, bytes, ROOM), "00112233445566aa");
     stats.identity = identity();
     assert_key(RECORD_STATS, codec_encode_stats(&stats, bytes, ROOM), "sensor-1");
+}
+
+static void assert_header(const rd_kafka_headers_t *headers, const char *name, const char *wanted,
+                          size_t length)
+{
+    const void *value = NULL;
+    size_t found = 0;
+
+    assert_int_equal(rd_kafka_header_get_last(headers, name, &value, &found),
+                     RD_KAFKA_RESP_ERR_NO_ERROR);
+    assert_int_equal(found, length);
+    assert_memory_equal(value, wanted, length);
+}
+
+static void headers_are_read_from_what_the_codec_writes(void **state)
+{
+    (void)state;
+    static struct kafka_sink sink;
+    static struct kafka_stream stream;
+    struct flow_record flow;
+    const char sensor[] = "edge/\xc3\xa9 1~";
+    const char *const names[] = {"end_time", "last_time", "time"};
+    const char *const messages[] = {"netscope.v1.FlowRecord", "netscope.v1.AlertRecord",
+                                    "netscope.v1.DnsRecord"};
+
+    record_typical_flow(&flow);
+    flow.identity = identity();
+    flow.identity.sensor_id = (struct record_text){sensor, sizeof(sensor) - 1};
+    flow.identity.seq = 0x0102030405060708;
+    flow.end_ns = UINT64_C(1700000000000000042);
+    const size_t length = codec_encode_flow(&flow, bytes, ROOM);
+
+    stream = (struct kafka_stream){.sink = &sink, .kind = KAFKA_FLOWS, .type_name = "a.B"};
+    for (size_t i = 0; i < ARRAY_COUNT(names); i++) {
+        assert_non_null(
+            message_field_named(json_message_find(messages[i]), names[i], strlen(names[i])));
+    }
+    stream.time_field =
+        message_field_named(json_message_find(messages[0]), names[0], strlen(names[0]))->number;
+    rd_kafka_headers_t *headers = kafka_headers_new(&stream, bytes, (uint32_t)length);
+
+    assert_non_null(headers);
+    assert_int_equal(rd_kafka_header_cnt(headers), 7);
+    assert_header(headers, "ce_specversion", "1.0", 3);
+    assert_header(headers, "ce_type", "a.B", 3);
+    assert_header(headers, "ce_source", "/sensors/edge%2F%C3%A9%201~", 27);
+    assert_header(headers, "ce_id", "0123456789abcdef0123456789abcdef:flows:72623859790382856", 56);
+    assert_header(headers, "ce_time", "2023-11-14T22:13:20.000000042Z", 30);
+    assert_header(headers, "content-type", "application/x-protobuf", 22);
+    assert_header(headers, "ns-seq", "\x01\x02\x03\x04\x05\x06\x07\x08", 8);
+    rd_kafka_headers_destroy(headers);
+    sink.is_json = true;
+    headers = kafka_headers_new(&stream, bytes, 0); /* nothing in it: no crash */
+    assert_non_null(headers);
+    assert_header(headers, "content-type", "application/json", 16);
+    rd_kafka_headers_destroy(headers);
 }
 
 static void a_record_without_its_key_field_has_none(void **state)
@@ -129,6 +186,9 @@ static void kafka_is_off_by_default_and_its_defaults_are_safe(void **state)
                 settings->is_on[KAFKA_STATS] && !settings->is_on[KAFKA_DNS]);
     assert_string_equal(settings->value, "protobuf");
     assert_string_equal(settings->key, "community_id");
+    assert_string_equal(settings->headers, "none");
+    assert_string_equal(settings->protobuf_framing, "none");
+    assert_false(settings->create_topics);
     assert_string_equal(settings->flow_events, "all");
     assert_string_equal(settings->compression, "lz4");
     assert_int_equal(settings->linger_ns, 50 * NS_PER_MS);
@@ -171,6 +231,17 @@ static void commands_for_the_topics_that_are_on_are_printed(void **state)
                                  "--topic 'lab.flows.v1'"));
     assert_non_null(strstr(text, "'lab.alerts.v1'"));
     assert_null(strstr(text, "stats"));
+    assert_non_null(strstr(text, "--partitions 6 --replication-factor 3 --config "
+                                 "min.insync.replicas=2"));
+    free(text);
+    fixture->settings.topic_partitions = 12;
+    fixture->settings.topic_replication = 1;
+    out = open_memstream(&text, &length);
+    kafka_topics_print(&fixture->settings, out);
+    (void)fclose(out);
+    assert_null(strstr(text, "--partitions 6"));
+    assert_non_null(strstr(text, "--partitions 12 --replication-factor 1 --config "
+                                 "min.insync.replicas=1"));
     free(text);
 }
 
@@ -291,6 +362,17 @@ static void topics_filters_and_layouts_that_do_not_go_together_are_refused(void 
     changed.value = "json";
     assert_refused(changed, "kafka.packed: needs kafka.value protobuf or flow_row");
     changed = settings;
+    changed.packed = true;
+    changed.headers = "cloudevents";
+    assert_refused(changed, "kafka.headers: an event each, but kafka.packed");
+    changed = settings;
+    changed.protobuf_framing = "varint";
+    changed.value = "json";
+    assert_refused(changed, "kafka.protobuf_framing: of protobuf values alone");
+    changed.value = "protobuf";
+    changed.schema_ids = (struct config_map){keys, values + 1, 1};
+    assert_refused(changed, "kafka.protobuf_framing: a value has one framing");
+    changed = settings;
     changed.schema_ids = (struct config_map){keys, values, 1};
     assert_refused(changed, "kafka.schema_ids.flows: \"0\" is no id");
     changed.schema_ids = (struct config_map){keys + 1, values + 1, 1};
@@ -377,6 +459,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(the_key_of_each_stream_is_read_from_what_the_codec_writes),
+        cmocka_unit_test(headers_are_read_from_what_the_codec_writes),
         cmocka_unit_test(a_record_without_its_key_field_has_none),
         cmocka_unit_test(damaged_bytes_have_no_key_and_are_not_read_past),
         cmocka_unit_test_setup_teardown(kafka_is_off_by_default_and_its_defaults_are_safe,
