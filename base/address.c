@@ -11,9 +11,6 @@
 #include "base/ascii.h"
 #include "base/byte_order.h"
 
-#define PORT_DIGITS_MAX 5
-#define PORT_MAX        65535
-
 static const char hex_digits[] = "0123456789abcdef";
 
 #define LANES(value) ((value)*UINT64_C(0x0001000100010001))
@@ -358,47 +355,4 @@ bool address_text_is_loopback(const char *text)
     struct ip_address address;
 
     return address_parse(text, strlen(text), &address) && address_is_loopback(&address);
-}
-
-bool address_is_local_endpoint(const char *text)
-{
-    const char *colon = strrchr(text, ':');
-    struct ip_address address;
-
-    return strncmp(text, "unix:", 5) == 0 || strncmp(text, "localhost:", 10) == 0 ||
-           strncmp(text, "[::1]:", 6) == 0 ||
-           (strncmp(text, "127.", 4) == 0 && colon != NULL &&
-            address_parse(text, (size_t)(colon - text), &address));
-}
-
-static bool is_host_name(const char *host)
-{
-    return ascii_are_host((const uint8_t *)host, strlen(host)) && host[0] != '\0' &&
-           host[0] != '-' && host[0] != '.';
-}
-
-static bool is_port(const char *text)
-{
-    const size_t digits = strspn(text, "0123456789");
-    const unsigned long port = digits > 0 ? strtoul(text, NULL, 10) : 0;
-
-    return text[digits] == '\0' && digits <= PORT_DIGITS_MAX && port > 0 && port <= PORT_MAX;
-}
-
-bool address_endpoint_host(const char *text, char host[ADDRESS_HOST_BYTES])
-{
-    const char *colon = strrchr(text, ':');
-    struct ip_address ip;
-
-    if (colon == NULL || !is_port(colon + 1) || colon - text >= ADDRESS_HOST_BYTES) {
-        return false;
-    }
-    const size_t length = (size_t)(colon - text);
-
-    if (length > 2 && text[0] == '[' && colon[-1] == ']') {
-        (void)snprintf(host, ADDRESS_HOST_BYTES, "%.*s", (int)(length - 2), text + 1);
-        return address_parse(host, length - 2, &ip) && ip.version == 6;
-    }
-    (void)snprintf(host, ADDRESS_HOST_BYTES, "%.*s", (int)length, text);
-    return is_host_name(host);
 }

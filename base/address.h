@@ -100,13 +100,3 @@ static inline bool address_ipv4_is_private(const void *bytes)
 bool address_is_loopback(const struct ip_address *address);
 /* The same of a text; false where it is no address, a name too. */
 bool address_text_is_loopback(const char *text);
-
-/* "127.0.0.1:50052", "[::1]:50052", "localhost:50052", "unix:/path": an endpoint that does not
- * leave this machine. A name that only resolves to loopback is not trusted to stay there. */
-bool address_is_local_endpoint(const char *text);
-
-#define ADDRESS_HOST_BYTES 256
-
-/* The host of "collector.example:50052", "192.0.2.1:50052" or "[2001:db8::1]:50052" in `host`
- * (without brackets). False: nothing of that form, or longer. */
-MUST_USE bool address_endpoint_host(const char *text, char host[ADDRESS_HOST_BYTES]);

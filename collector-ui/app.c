@@ -10,8 +10,8 @@
 #include <time.h>
 #include <unistd.h>
 
-#include "base/address.h"
 #include "base/clock.h"
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "base/process.h"
 #include "base/service/audit.h"
@@ -143,21 +143,21 @@ static int add_services(void *context, struct rpc_server *server, struct error *
 static int open_grpc(struct app *app, struct error *err)
 {
     const struct ingest_settings *ingest = &app->settings->ingest;
-    const struct fleet_grpc_parts parts = {
-        .runtime = app->runtime,
-        .history = app->history,
-        .registry = app->registry,
-        .triage = app->triage,
-        .push = app->push,
-        .revocations = app->revocations,
-        .check_streams = app_check_streams,
-        .context = app,
-        .control = &app->control,
-        .assets = app->assets,
-        .captures = app->captures,
-        .files = app->files,
-        .is_remote = !address_is_local_endpoint(ingest->listen),
-        .is_exposed = !address_is_local_endpoint(ingest->listen) && !ingest->insecure};
+    const bool is_local = endpoint_is_local(ingest->listen);
+    const struct fleet_grpc_parts parts = {.runtime = app->runtime,
+                                           .history = app->history,
+                                           .registry = app->registry,
+                                           .triage = app->triage,
+                                           .push = app->push,
+                                           .revocations = app->revocations,
+                                           .check_streams = app_check_streams,
+                                           .context = app,
+                                           .control = &app->control,
+                                           .assets = app->assets,
+                                           .captures = app->captures,
+                                           .files = app->files,
+                                           .is_remote = !is_local,
+                                           .is_exposed = !is_local && !ingest->insecure};
 
     if (strcmp(app->settings->grpc.enabled, "on") == 0) {
         app->grpc = fleet_grpc_new(&app->settings->grpc, &parts, err);
@@ -230,22 +230,24 @@ static void count_ingest(void *context, struct api_ingest_counts *out)
 /* "127.0.0.1:0" with the port that was taken. */
 static void print_ingest(const char *listen, int port)
 {
-    const char *colon = strrchr(listen, ':');
+    char text[ENDPOINT_TEXT_BYTES];
+    struct endpoint at;
 
-    if (port == 0 || colon == NULL) {
+    if (port == 0 || !endpoint_read(listen, &at)) {
         (void)printf("ingest: %s\n", listen);
     } else {
-        (void)printf("ingest: %.*s:%d\n", (int)(colon - listen), listen, port);
+        endpoint_text(at.host, (unsigned)port, text);
+        (void)printf("ingest: %s\n", text);
     }
 }
 
 static void print_dashboard(const struct app *app)
 {
     const struct api_settings *web = &app->settings->web;
-    const bool is_v6 = strchr(web->bind, ':') != NULL && web->bind[0] != '[';
+    char text[ENDPOINT_TEXT_BYTES];
 
-    (void)printf("dashboard: http%s://%s%s%s:%u/\n", web->tls_enabled ? "s" : "", is_v6 ? "[" : "",
-                 web->bind, is_v6 ? "]" : "", api_port(app->api));
+    endpoint_text(web->bind, api_port(app->api), text);
+    (void)printf("dashboard: http%s://%s/\n", web->tls_enabled ? "s" : "", text);
     (void)fflush(stdout);
 }
 

@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/endpoint.h"
 #include "base/service/doctor.h"
 
 #define DEFAULT_DIRECTORY "netscope-collector-data"
@@ -126,7 +127,7 @@ int collector_doctor(const struct collector_settings_all *settings, bool is_json
     const struct api_settings *web = &settings->web;
     const char *directory = settings->store.directory;
     struct doctor doctor = {0};
-    char address[128];
+    char address[ENDPOINT_TEXT_BYTES];
 
     if (directory[0] == '\0') {
         directory = getenv("STATE_DIRECTORY"); // NOLINT(concurrency-mt-unsafe)
@@ -146,9 +147,7 @@ int collector_doctor(const struct collector_settings_all *settings, bool is_json
     doctor_secret(&doctor, "web.auth.password_file", web->auth_password_file);
     doctor_secret(&doctor, "web.auth.users_file", web->users_file);
     doctor_secret(&doctor, "web.token_file", web->token_file);
-    (void)snprintf(address, sizeof(address), "%s%.60s%s:%u",
-                   strchr(web->bind, ':') != NULL ? "[" : "", web->bind,
-                   strchr(web->bind, ':') != NULL ? "]" : "", (unsigned)web->port);
+    endpoint_text(web->bind, (unsigned)web->port, address);
     doctor_listen(&doctor, "web.bind", address);
     check_kafka(&doctor, &settings->kafka_source);
     check_clickhouse(&doctor, &settings->clickhouse);

@@ -4,8 +4,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/address.h"
 #include "base/clock.h"
+#include "base/endpoint.h"
 #include "base/service/secret_file.h"
 #include "base/wire_format.h"
 #include "ctl/show.h"
@@ -22,7 +22,7 @@ const char *const connection_defaults[CONNECTION_DEFAULTS] = {"127.0.0.1:50052",
 bool connection_wants_tls(const struct ctl_settings *s, const char *server)
 {
     return s->tls || s->ca[0] != '\0' || s->certificate[0] != '\0' ||
-           (!s->plaintext && !address_is_local_endpoint(server));
+           (!s->plaintext && !endpoint_is_local(server));
 }
 
 int connection_token(const struct ctl_settings *settings, char out[CONNECTION_TOKEN_BYTES],
@@ -98,9 +98,7 @@ static enum ctl_exit choose(struct connection *connection, const struct ctl_sett
 
 static int check_settings(const struct ctl_settings *s, struct error *err)
 {
-    const char *colon = strrchr(s->server, ':');
-
-    if (s->server[0] != '\0' && (colon == NULL || colon == s->server || colon[1] == '\0')) {
+    if (s->server[0] != '\0' && !endpoint_is_target(s->server)) {
         return error_set(err, EINVAL, "--server %s: give host:port, [IPv6]:port or unix:/path",
                          s->server);
     }
@@ -131,7 +129,7 @@ static enum ctl_exit open_all(struct connection *connection, const struct ctl_se
         return CTL_USAGE;
     }
     if (connection->token[0] != '\0' && !connection->is_tls &&
-        !address_is_local_endpoint(settings->server)) {
+        !endpoint_is_local(settings->server)) {
         tell("--plaintext: the token is sent to %s in the clear", settings->server);
     }
     return CTL_OK;

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 #include "base/clock.h"
+#include "base/endpoint.h"
 #include "base/key_file.h"
 #include "base/log.h"
 
@@ -223,6 +224,8 @@ int kafka_connection_fill(rd_kafka_conf_t *conf, const struct kafka_connection *
     return set_security(conf, from, err);
 }
 
+#define KAFKA_PORT 9092
+
 static const char topic_characters[] =
     "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789._-";
 
@@ -235,50 +238,17 @@ bool kafka_is_topic(const char *name)
            strcmp(name, "..") != 0;
 }
 
-/* One "host:port" or "[address]:port" of `length` bytes; the port may be left out (9092). */
+/* One "host:port" or "[address]:port" of `length` bytes; the port may be left out. */
 static bool is_broker(const char *text, size_t length)
 {
-    const char *end = text + length;
-    const char *port;
-    const char *host_end;
+    char broker[ENDPOINT_TEXT_BYTES];
+    struct endpoint ignored;
 
-    if (length > 0 && text[0] == '[') {
-        const char *close = memchr(text, ']', length);
-
-        if (close == NULL || close == text + 1) {
-            return false;
-        }
-        host_end = close + 1;
-        port = host_end;
-    } else {
-        const char *colon = memchr(text, ':', length);
-
-        host_end = colon != NULL ? colon : end;
-        port = host_end;
-        for (const char *at = text; at < host_end; at++) {
-            if (strchr(topic_characters, *at) == NULL) {
-                return false;
-            }
-        }
-    }
-    if (host_end == text) {
+    if (length >= sizeof(broker)) {
         return false;
     }
-    if (port == end) {
-        return true;
-    }
-    uint32_t number = 0;
-
-    if (*port != ':' || port + 1 == end || end - port > 6) {
-        return false;
-    }
-    for (port++; port < end; port++) {
-        if (*port < '0' || *port > '9') {
-            return false;
-        }
-        number = number * 10 + (uint32_t)(*port - '0');
-    }
-    return number > 0 && number <= UINT16_MAX;
+    (void)snprintf(broker, sizeof(broker), "%.*s", (int)length, text);
+    return endpoint_read_or(broker, KAFKA_PORT, &ignored);
 }
 
 int kafka_connection_check_brokers(const char *section, const char *text, struct error *err)

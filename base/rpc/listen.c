@@ -8,11 +8,8 @@
 #include <sys/un.h>
 #include <unistd.h>
 
+#include "base/endpoint.h"
 #include "base/rpc/server.h"
-
-#define UNIX_PREFIX       "unix:"
-#define UNIX_PREFIX_BYTES 5
-#define HOST_BYTES_MAX    256
 
 static int fill_unix(const char *path, struct sockaddr_un *out, struct error *err)
 {
@@ -62,44 +59,16 @@ static int clear_stale_socket(const char *path, struct error *err)
     return 0;
 }
 
-/* Splits "host:port" or "[host]:port". */
-static bool split_address(const char *address, char host[HOST_BYTES_MAX], char port[8])
-{
-    const char *colon = strrchr(address, ':');
-    if (colon == NULL || colon == address || strlen(colon + 1) == 0 || strlen(colon + 1) > 5) {
-        return false;
-    }
-    size_t length = (size_t)(colon - address);
-    const char *begin = address;
-    if (address[0] == '[') {
-        if (colon[-1] != ']') {
-            return false;
-        }
-        begin++;
-        length -= 2;
-    } else if (memchr(address, ':', length) != NULL) {
-        return false; /* IPv6 needs its brackets */
-    }
-    if (length == 0 || length >= HOST_BYTES_MAX ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1) ||
-        strtoul(colon + 1, NULL, 10) > 65535) {
-        return false;
-    }
-    memcpy(host, begin, length);
-    host[length] = '\0';
-    memcpy(port, colon + 1, strlen(colon + 1) + 1);
-    return true;
-}
-
 /* Why an address could not be had: the core only logs it, so it is tried once more by hand. 0: it
  * can be had. */
-static int probe_bind(const char *host, const char *port, struct error *err)
+static int probe_bind(const struct endpoint *at, struct error *err)
 {
     const struct addrinfo hints = {.ai_socktype = SOCK_STREAM, .ai_flags = AI_PASSIVE};
     struct addrinfo *found = NULL;
-    const int lookup = getaddrinfo(host, port, &hints, &found);
+    const int lookup = getaddrinfo(at->host, at->port_text, &hints, &found);
     if (lookup != 0) {
-        return error_set(err, EADDRNOTAVAIL, "listen %s:%s: %s", host, port, gai_strerror(lookup));
+        return error_set(err, EADDRNOTAVAIL, "listen %s:%s: %s", at->host, at->port_text,
+                         gai_strerror(lookup));
     }
     int error = 0;
     for (const struct addrinfo *each = found; each != NULL && error == 0; each = each->ai_next) {
@@ -124,7 +93,7 @@ static int probe_bind(const char *host, const char *port, struct error *err)
             ? "address in use (is another instance running? Else choose another port)"
         : error == EACCES ? "permission denied (ports below 1024 need CAP_NET_BIND_SERVICE)"
                           : strerror(error);
-    return error_set(err, error, "listen %s:%s: %s", host, port, hint);
+    return error_set(err, error, "listen %s:%s: %s", at->host, at->port_text, hint);
 }
 
 /* 0: it failed; the library's own many words then go out at level debug alone. */
@@ -142,7 +111,7 @@ static int add_port(struct rpc_server *server, const char *address,
 static int listen_unix(struct rpc_server *server, const char *address,
                        grpc_server_credentials *credentials, struct error *err)
 {
-    const char *path = address + UNIX_PREFIX_BYTES;
+    const char *path = endpoint_unix_path(address);
     const int cleared = clear_stale_socket(path, err);
     if (cleared < 0) {
         return cleared;
@@ -167,10 +136,8 @@ static int listen_unix(struct rpc_server *server, const char *address,
 
 int rpc_address_check(const char *address, struct error *err)
 {
-    char host[HOST_BYTES_MAX];
-    char port[8];
-    if (strncmp(address, UNIX_PREFIX, UNIX_PREFIX_BYTES) == 0 ||
-        split_address(address, host, port)) {
+    struct endpoint at;
+    if (endpoint_unix_path(address) != NULL || endpoint_read(address, &at)) {
         return 0;
     }
     return error_set(err, EINVAL, "listen %s: an address is host:port, [IPv6]:port or unix:/path",
@@ -180,9 +147,8 @@ int rpc_address_check(const char *address, struct error *err)
 static int listen_tcp(struct rpc_server *server, const char *address,
                       grpc_server_credentials *credentials, bool is_tls, struct error *err)
 {
-    char host[HOST_BYTES_MAX];
-    char port[8];
-    if (!split_address(address, host, port)) {
+    struct endpoint at;
+    if (!endpoint_read(address, &at)) {
         return rpc_address_check(address, err);
     }
     const int got = add_port(server, address, credentials);
@@ -196,7 +162,7 @@ static int listen_tcp(struct rpc_server *server, const char *address,
         }
         return got;
     }
-    const int probed = probe_bind(host, port, err);
+    const int probed = probe_bind(&at, err);
     if (probed < 0) {
         return probed;
     }
@@ -216,7 +182,7 @@ int rpc_server_listen(struct rpc_server *server, const char *address,
         error_prefix(err, "listen %s", address);
         return err == NULL ? -EINVAL : -err->code;
     }
-    const int result = strncmp(address, UNIX_PREFIX, UNIX_PREFIX_BYTES) == 0
+    const int result = endpoint_unix_path(address) != NULL
                            ? listen_unix(server, address, credentials, err)
                            : listen_tcp(server, address, credentials, tls != NULL, err);
     grpc_server_credentials_release(credentials);

@@ -8,38 +8,11 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#include "base/address.h"
 #include "base/clock.h"
+#include "base/endpoint.h"
 #include "base/service/doctor_private.h"
 
-#define HOST_BYTES ADDRESS_HOST_BYTES
-#define UNIX_MARK  "unix:"
-
-struct endpoint {
-    char host[HOST_BYTES];
-    char port[8];
-};
-
-static bool split(const char *address, struct endpoint *out)
-{
-    const char *colon = strrchr(address, ':');
-    const char *host = address;
-    size_t length = colon == NULL ? 0 : (size_t)(colon - address);
-
-    if (length >= 2 && host[0] == '[' && host[length - 1] == ']') {
-        host++;
-        length -= 2;
-    }
-    if (colon == NULL || length == 0 || length >= HOST_BYTES || colon[1] == '\0' ||
-        strlen(colon + 1) >= sizeof(out->port) ||
-        strspn(colon + 1, "0123456789") != strlen(colon + 1)) {
-        return false;
-    }
-    memcpy(out->host, host, length);
-    out->host[length] = '\0';
-    (void)snprintf(out->port, sizeof(out->port), "%s", colon + 1);
-    return true;
-}
+#define KAFKA_PORT 9092
 
 int doctor_wait(int fd, short events, uint64_t until_ns)
 {
@@ -102,7 +75,7 @@ static struct addrinfo *look_up(const struct endpoint *to, int type, char *reaso
 {
     const struct addrinfo hints = {.ai_socktype = type};
     struct addrinfo *found = NULL;
-    const int lookup = getaddrinfo(to->host, to->port, &hints, &found);
+    const int lookup = getaddrinfo(to->host, to->port_text, &hints, &found);
 
     if (lookup != 0) {
         *cure = "correct the name, or look at /etc/resolv.conf";
@@ -118,8 +91,9 @@ void doctor_datagrams(struct doctor *doctor, const char *key, const char *addres
     char reason[256] = "is no address";
     const char *cure = "write it as host:port or [IPv6]:port";
     struct endpoint to;
-    struct addrinfo *found =
-        split(address, &to) ? look_up(&to, SOCK_DGRAM, reason, sizeof(reason), &cure) : NULL;
+    struct addrinfo *found = endpoint_read_peer(address, &to)
+                                 ? look_up(&to, SOCK_DGRAM, reason, sizeof(reason), &cure)
+                                 : NULL;
 
     if (found == NULL) {
         doctor_add(doctor, DOCTOR_FAIL, "peer", cure, "%s: %s: %s", key, address, reason);
@@ -141,16 +115,17 @@ static int reach(struct doctor *steps, const char *key, const char *address, cha
     struct endpoint to;
     int fd = -1;
 
-    if (strncmp(address, UNIX_MARK, strlen(UNIX_MARK)) == 0) {
-        struct sockaddr_un path = {.sun_family = AF_UNIX};
-
-        (void)snprintf(path.sun_path, sizeof(path.sun_path), "%s", address + strlen(UNIX_MARK));
-        fd = connect_within((const struct sockaddr *)&path, sizeof(path), AF_UNIX, until_ns);
-    } else if (!split(address, &to)) {
+    if (!endpoint_is_target(address)) {
         *cure = "write it as host:port, [IPv6]:port or unix:/path";
         (void)snprintf(reason, reason_bytes, "is no address");
         return -1;
-    } else {
+    }
+    if (endpoint_unix_path(address) != NULL) {
+        struct sockaddr_un path = {.sun_family = AF_UNIX};
+
+        (void)snprintf(path.sun_path, sizeof(path.sun_path), "%s", endpoint_unix_path(address));
+        fd = connect_within((const struct sockaddr *)&path, sizeof(path), AF_UNIX, until_ns);
+    } else if (endpoint_read_peer(address, &to)) {
         found = look_up(&to, SOCK_STREAM, reason, reason_bytes, cure);
         if (found == NULL) {
             return -1;
@@ -194,10 +169,11 @@ void doctor_connect(struct doctor *doctor, const struct doctor_peer *peer)
                    peer->address);
     }
     if (peer->is_tls) {
-        struct endpoint to = {.host = "localhost"};
+        struct endpoint to;
+        const bool has_host = endpoint_read_peer(peer->address, &to);
+        const char *name = has_host ? to.host : "localhost";
 
-        (void)split(peer->address, &to);
-        doctor_tls(doctor, peer, peer->server_name != NULL ? peer->server_name : to.host, fd);
+        doctor_tls(doctor, peer, peer->server_name != NULL ? peer->server_name : name, fd);
     } else {
         doctor_add(doctor, DOCTOR_OK, "peer", NULL, "%s: %s takes connections", peer->key,
                    peer->address);
@@ -215,10 +191,13 @@ void doctor_connect_any(struct doctor *doctor, const char *key, const char *addr
          address = strtok_r(NULL, ", ", &rest)) {
         char reason[256];
         const char *cure = NULL;
-        char full[HOST_BYTES + 16];
+        char full[ENDPOINT_TEXT_BYTES];
+        struct endpoint broker;
 
-        (void)snprintf(full, sizeof(full), "%.200s%s", address,
-                       strchr(address, ':') == NULL ? ":9092" : "");
+        (void)snprintf(full, sizeof(full), "%s", address);
+        if (endpoint_read_or(address, KAFKA_PORT, &broker)) {
+            endpoint_text(broker.host, broker.port, full);
+        }
         const int fd = reach(NULL, key, full, reason, sizeof(reason), &cure);
 
         asked++;
@@ -245,10 +224,10 @@ void doctor_listen(struct doctor *doctor, const char *key, const char *address)
     const int on = 1;
     int error = 0;
 
-    if (strncmp(address, UNIX_MARK, strlen(UNIX_MARK)) == 0 || address[0] == '\0') {
+    if (endpoint_unix_path(address) != NULL || address[0] == '\0') {
         return;
     }
-    if (!split(address, &at) || getaddrinfo(at.host, at.port, &hints, &found) != 0) {
+    if (!endpoint_read(address, &at) || getaddrinfo(at.host, at.port_text, &hints, &found) != 0) {
         doctor_add(doctor, DOCTOR_FAIL, "listen",
                    "write it as host:port, with an address of this "
                    "machine",

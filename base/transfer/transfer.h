@@ -10,8 +10,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/address.h"
 #include "base/attributes.h"
+#include "base/endpoint.h"
 #include "base/error.h"
 
 /* What a try may be ended by from outside. */
@@ -41,7 +41,7 @@ size_t transfer_line(char *text, size_t length);
 
 /* A URL's parts as libcurl takes it apart: what it connects to later is what was judged here. */
 struct transfer_url {
-    char host[ADDRESS_HOST_BYTES]; /* "::1" without its brackets */
+    char host[ENDPOINT_HOST_BYTES]; /* "::1" without its brackets */
     uint16_t port;
     bool is_loopback;
     bool has_path;  /* another than "/" */

@@ -4,13 +4,15 @@
 
 #include "base/transfer/transfer.h"
 
-static bool copy_host(const char *host, char out[ADDRESS_HOST_BYTES])
+#include "base/address.h"
+
+static bool copy_host(const char *host, char out[ENDPOINT_HOST_BYTES])
 {
     const size_t length = strlen(host);
     const bool is_bracketed = host[0] == '[' && length > 2 && host[length - 1] == ']';
     const size_t bare = is_bracketed ? length - 2 : length;
 
-    if (bare == 0 || bare >= ADDRESS_HOST_BYTES) {
+    if (bare == 0 || bare >= ENDPOINT_HOST_BYTES) {
         return false;
     }
     memcpy(out, host + (is_bracketed ? 1 : 0), bare);

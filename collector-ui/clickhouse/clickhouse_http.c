@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/endpoint.h"
 #include "base/service/secret_file.h"
 
 #define ANSWER_BYTES   ((size_t)256 << 10) /* of a table's columns */
@@ -59,7 +60,7 @@ static bool set_up(struct clickhouse_http *http)
 {
     struct clickhouse_peer peer;
     const bool is_loopback =
-        clickhouse_peer_of(http->settings, &peer) && address_is_local_endpoint(peer.address);
+        clickhouse_peer_of(http->settings, &peer) && endpoint_is_local(peer.address);
 
     return add_header(&http->headers, "Expect:") &&
            add_header(&http->headers, "Content-Type: application/octet-stream") &&

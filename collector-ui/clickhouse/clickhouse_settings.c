@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/endpoint.h"
 #include "base/transfer/transfer.h"
 #include "collector-ui/clickhouse/clickhouse.h"
 
@@ -295,9 +296,6 @@ bool clickhouse_peer_of(const struct clickhouse_settings *settings, struct click
     if (!clickhouse_is_on(settings) || read_url(settings->url, &url, NULL) != 0) {
         return false;
     }
-    const bool is_v6 = strchr(url.host, ':') != NULL;
-
-    (void)snprintf(out->address, sizeof(out->address), "%s%s%s:%u", is_v6 ? "[" : "", url.host,
-                   is_v6 ? "]" : "", (unsigned)url.port);
+    endpoint_text(url.host, url.port, out->address);
     return true;
 }

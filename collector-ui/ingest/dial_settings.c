@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/address.h"
 #include "base/config/peer_fields.h"
+#include "base/endpoint.h"
 #include "base/service/secret_file.h"
 #include "collector-ui/ingest/dial_private.h"
 
@@ -183,13 +183,12 @@ static int check_readable(const char *name, const char *key, const char *path, s
 
 static int check_way(const char *name, const struct dial_settings *s, struct error *err)
 {
-    const bool is_clear = !dial_is_tls(s) && !address_is_local_endpoint(s->address);
-    char host[ADDRESS_HOST_BYTES];
+    const bool is_clear = !dial_is_tls(s) && !endpoint_is_local(s->address);
 
     if (s->address[0] == '\0') {
         return error_set(err, EINVAL, "dial.%s.address: it is not set; where is the sensor?", name);
     }
-    if (strncmp(s->address, "unix:", 5) != 0 && !address_endpoint_host(s->address, host)) {
+    if (!endpoint_is_target(s->address)) {
         return error_set(err, EINVAL, "dial.%s.address: '%s' is neither host:port nor unix:/path",
                          name, s->address);
     }

@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/stat.h>
 
-#include "base/address.h"
+#include "base/endpoint.h"
 #include "base/key_file.h"
 #include "base/log.h"
 #include "collector-ui/ingest/ingest_private.h"
@@ -133,7 +133,7 @@ static bool is_required(const struct ingest_settings *s)
     return strcmp(s->require_auth, "on") == 0 ||
            (strcmp(s->require_auth, "auto") == 0 &&
             (s->tls_client_ca[0] != '\0' || s->tokens_file[0] != '\0' ||
-             (!address_is_local_endpoint(s->listen) && !s->insecure)));
+             (!endpoint_is_local(s->listen) && !s->insecure)));
 }
 
 static int fail_empty_tokens(const struct ingest_settings *s, struct error *err)
@@ -157,7 +157,7 @@ static int check_listen(const struct ingest_settings *s, const struct ingest_aut
         return error_set(err, EINVAL,
                          "ingest.tls_client_ca needs ingest.tls_certificate and ingest.tls_key");
     }
-    if (!address_is_local_endpoint(s->listen) && !s->insecure && (!has_tls || !auth->is_required)) {
+    if (!endpoint_is_local(s->listen) && !s->insecure && (!has_tls || !auth->is_required)) {
         return error_set(err, EINVAL,
                          "ingest.listen: %s is not loopback and needs TLS and credentials (see "
                          "netscope-collector enroll), or ingest.insecure: true",
@@ -209,7 +209,7 @@ struct ingest_auth *ingest_auth_new(const struct ingest_settings *settings,
         ingest_auth_free(auth);
         return NULL;
     }
-    if (!auth->is_required && !address_is_local_endpoint(settings->listen)) {
+    if (!auth->is_required && !endpoint_is_local(settings->listen)) {
         log_warn("ingest", "anyone who reaches the port may report (ingest.insecure)", "listen=%s",
                  settings->listen);
     }

@@ -2,18 +2,18 @@
 #include <errno.h>
 #include <stddef.h>
 
-#include "base/address.h"
 #include "base/config/peer_fields.h"
+#include "base/endpoint.h"
 #include "collector-ui/ingest/ingest_private.h"
 
 #define FIELD(member) offsetof(struct ingest_settings, member)
 
 static int check_redirect(const char *key, const char *value, struct error *err)
 {
-    char host[ADDRESS_HOST_BYTES];
+    struct endpoint peer;
 
     (void)key;
-    return address_endpoint_host(value, host)
+    return endpoint_read_peer(value, &peer)
                ? 0
                : error_set(err, EINVAL, "ingest.redirect_to: '%s' is no host:port", value);
 }

@@ -7,8 +7,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/address.h"
 #include "base/arena.h"
+#include "base/endpoint.h"
 #include "base/error.h"
 #include "base/transfer/transfer.h"
 #include "collector-ui/route/route.h"
@@ -48,7 +48,7 @@ struct route_target {
     enum route_form form;
     bool is_tls, is_loopback;
     char url[ROUTE_URL_BYTES]; /* ROUTE_HTTP; may hold a secret: it goes into no message */
-    char host[ADDRESS_HOST_BYTES];
+    char host[ENDPOINT_HOST_BYTES];
     char path[256];                    /* ROUTE_UNIX; ROUTE_KAFKA: the topic */
     char brokers[ROUTE_BROKERS_BYTES]; /* ROUTE_KAFKA */
     uint16_t port;

@@ -225,10 +225,7 @@ bool route_peer_of(const struct route_receiver_settings *settings, struct route_
     if (out->is_any) {
         (void)snprintf(out->address, sizeof(out->address), "%s", target.brokers);
     } else if (is_known) {
-        const bool is_v6 = strchr(target.host, ':') != NULL;
-
-        (void)snprintf(out->address, sizeof(out->address), "%s%s%s:%u", is_v6 ? "[" : "",
-                       target.host, is_v6 ? "]" : "", (unsigned)target.port);
+        endpoint_text(target.host, target.port, out->address);
         out->is_tls = target.is_tls;
     }
     explicit_bzero(&target, sizeof(target));

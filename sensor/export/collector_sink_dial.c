@@ -4,8 +4,8 @@
 #include <string.h>
 #include <unistd.h>
 
-#include "base/address.h"
 #include "base/clock.h"
+#include "base/endpoint.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "base/service/secret_file.h"
@@ -24,10 +24,9 @@
 
 int collector_sink_check(const struct collector_settings *s, struct error *err)
 {
-    const char *colon = strrchr(s->address, ':');
-
-    if (colon == NULL || colon[1] == '\0' || colon == s->address) {
-        return error_set(err, EINVAL, "collector.address: '%s' is neither host:port nor unix:/path",
+    if (!endpoint_is_target(s->address)) {
+        return error_set(err, EINVAL,
+                         "collector.address: '%s' is neither host:port, [IPv6]:port nor unix:/path",
                          s->address);
     }
     if ((s->certificate[0] != '\0') != (s->key[0] != '\0')) {
@@ -45,7 +44,7 @@ int collector_sink_check(const struct collector_settings *s, struct error *err)
                          "collector.apply_timeout must be longer than collector.apply_hold, or no "
                          "change of the collector could ever stay");
     }
-    if (s->ca[0] == '\0' && !address_is_local_endpoint(s->address) && !s->insecure) {
+    if (s->ca[0] == '\0' && !endpoint_is_local(s->address) && !s->insecure) {
         return error_set(err, EINVAL,
                          "collector.address: %s is not loopback and would be plaintext; set "
                          "collector.ca (TLS), or collector.insecure: true to send in the clear",
@@ -111,7 +110,7 @@ int collector_sink_prepare(struct collector_sink *sink, struct error *err)
     if (collector_sink_check(s, err) != 0 || collector_sink_token(sink, token, err) != 0) {
         return -err->code;
     }
-    if (s->token_file[0] != '\0' && s->ca[0] == '\0' && !address_is_local_endpoint(s->address)) {
+    if (s->token_file[0] != '\0' && s->ca[0] == '\0' && !endpoint_is_local(s->address)) {
         log_warn("collector", "the token is sent in the clear (collector.insecure)", NULL);
     }
     sink->channel = collector_sink_channel(sink, s->address, err);

@@ -8,6 +8,7 @@
 #include "base/address.h"
 #include "base/clock.h"
 #include "base/domain/domain.h"
+#include "base/endpoint.h"
 #include "base/log.h"
 #include "sensor/export/collector_sink_private.h"
 
@@ -54,20 +55,20 @@ static bool is_listed(const struct config_list *hosts, const char *host)
 
 static bool is_near(const struct collector_settings *s, const char *address, const char *host)
 {
-    char own[ADDRESS_HOST_BYTES];
+    struct endpoint own;
 
-    if (address_is_local_endpoint(s->address)) {
-        return address_is_local_endpoint(address);
+    if (endpoint_is_local(s->address)) {
+        return endpoint_is_local(address);
     }
-    return address_endpoint_host(s->address, own) &&
-           (strcasecmp(own, host) == 0 || is_same_domain(own, host));
+    return endpoint_read_peer(s->address, &own) &&
+           (strcasecmp(own.host, host) == 0 || is_same_domain(own.host, host));
 }
 
 const char *collector_redirect_forbidden(const struct collector_settings *s, const char *address)
 {
-    char host[ADDRESS_HOST_BYTES];
+    struct endpoint to;
 
-    if (!address_endpoint_host(address, host)) {
+    if (!endpoint_read_peer(address, &to)) {
         return "it is no host:port";
     }
     if (strcmp(address, s->address) == 0) {
@@ -76,11 +77,11 @@ const char *collector_redirect_forbidden(const struct collector_settings *s, con
     if (strcmp(s->follow_redirects, "off") == 0) {
         return "collector.follow_redirects is off";
     }
-    if (strcmp(s->follow_redirects, "any") != 0 && !is_near(s, address, host) &&
-        !is_listed(&s->redirect_hosts, host)) {
+    if (strcmp(s->follow_redirects, "any") != 0 && !is_near(s, address, to.host) &&
+        !is_listed(&s->redirect_hosts, to.host)) {
         return "it is neither of the same domain nor one of collector.redirect_hosts";
     }
-    if (s->ca[0] == '\0' && !s->insecure && !address_is_local_endpoint(address)) {
+    if (s->ca[0] == '\0' && !s->insecure && !endpoint_is_local(address)) {
         return "it is not loopback and would be plaintext (collector.ca is not set)";
     }
     return NULL;

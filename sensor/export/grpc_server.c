@@ -5,8 +5,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "base/address.h"
 #include "base/clock.h"
+#include "base/endpoint.h"
 #include "proto/json/transcoder.h"
 #include "sensor/export/grpc_private.h"
 #include "sensor/export/grpc_sink.h"
@@ -34,8 +34,7 @@ int grpc_server_check(const struct grpc_settings *settings, struct error *err)
         return error_set(err, EINVAL,
                          "grpc.tls_client_ca needs grpc.tls_certificate and grpc.tls_key");
     }
-    if (!settings->insecure && !(has_tls && has_identity) &&
-        !address_is_local_endpoint(settings->listen)) {
+    if (!settings->insecure && !(has_tls && has_identity) && !endpoint_is_local(settings->listen)) {
         return error_set(err, EINVAL,
                          "grpc.listen %s: an address other than loopback needs TLS "
                          "(grpc.tls_certificate, grpc.tls_key) and a token (grpc.token_file) or "

@@ -2,6 +2,7 @@
 #include <stddef.h>
 #include <string.h>
 
+#include "base/endpoint.h"
 #include "proto/filter/filter.h"
 #include "proto/ipfix/ipfix.h"
 #include "sensor/export/ipfix_peer.h"
@@ -117,14 +118,14 @@ static int check_filter(const char *text, struct error *err)
 int ipfix_settings_check(const struct ipfix_export_settings *settings, struct error *err)
 {
     const struct config_list *list = &settings->collectors;
-    struct ipfix_address address;
+    struct endpoint address;
 
     if (list->count > IPFIX_COLLECTORS_MAX) {
         return error_set(err, EINVAL, "ipfix.collectors: %u, at most %d", list->count,
                          IPFIX_COLLECTORS_MAX);
     }
     for (uint32_t i = 0; i < list->count; i++) {
-        if (!ipfix_address_read(list->items[i], &address)) {
+        if (!endpoint_read_peer(list->items[i], &address)) {
             return error_set(err, EINVAL,
                              "ipfix.collectors: \"%.80s\" is no address: write host:%d or "
                              "[IPv6]:%d",

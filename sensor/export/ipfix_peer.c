@@ -12,15 +12,6 @@
 
 #define STEP_MS 50
 
-bool ipfix_address_read(const char *text, struct ipfix_address *out)
-{
-    if (!address_endpoint_host(text, out->host)) {
-        return false;
-    }
-    (void)snprintf(out->port, sizeof(out->port), "%s", strrchr(text, ':') + 1);
-    return true;
-}
-
 /* Waits a step for `events`. False: it is `until_ns`, or time to give up. */
 static bool wait_step(const struct ipfix_peer *peer, short events, uint64_t until_ns)
 {
@@ -73,9 +64,9 @@ int ipfix_peer_dial(struct ipfix_peer *peer, struct error *err)
 {
     const struct addrinfo hints = {.ai_socktype = peer->is_tcp ? SOCK_STREAM : SOCK_DGRAM,
                                    .ai_flags = AI_NUMERICSERV};
-    const struct ipfix_address *address = &peer->address;
+    const struct endpoint *address = &peer->address;
     struct addrinfo *found = NULL;
-    const int lookup = getaddrinfo(address->host, address->port, &hints, &found);
+    const int lookup = getaddrinfo(address->host, address->port_text, &hints, &found);
     int last = EHOSTUNREACH;
 
     if (lookup != 0) {
@@ -90,7 +81,7 @@ int ipfix_peer_dial(struct ipfix_peer *peer, struct error *err)
     peer->dialed_ns = clock_monotonic_ns();
     return peer->fd >= 0 ? 0
                          : error_set(err, last, "connect %.100s port %s: %s", address->host,
-                                     address->port, strerror(last));
+                                     address->port_text, strerror(last));
 }
 
 void ipfix_peer_hang_up(struct ipfix_peer *peer)
@@ -103,9 +94,9 @@ void ipfix_peer_hang_up(struct ipfix_peer *peer)
 
 static enum ipfix_sent broken(struct ipfix_peer *peer, int code, struct error *err)
 {
-    (void)error_set(err, code, "send to %.100s port %s: %s", peer->address.host, peer->address.port,
-                    code == ECONNRESET ? "the collector has closed the connection"
-                                       : strerror(code));
+    (void)error_set(
+        err, code, "send to %.100s port %s: %s", peer->address.host, peer->address.port_text,
+        code == ECONNRESET ? "the collector has closed the connection" : strerror(code));
     ipfix_peer_hang_up(peer);
     return IPFIX_BROKEN;
 }
@@ -159,7 +150,7 @@ static enum ipfix_sent send_datagram(struct ipfix_peer *peer, const uint8_t *byt
     while (send(peer->fd, bytes, length, MSG_NOSIGNAL) < 0) {
         if (errno == ECONNREFUSED) {
             (void)error_set(err, ECONNREFUSED, "%.100s port %s: nobody listens there (refused)",
-                            peer->address.host, peer->address.port);
+                            peer->address.host, peer->address.port_text);
             return IPFIX_REFUSED;
         }
         if (errno != EAGAIN && errno != ENOBUFS && errno != EINTR) {

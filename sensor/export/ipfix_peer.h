@@ -9,20 +9,12 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#include "base/address.h"
 #include "base/attributes.h"
+#include "base/endpoint.h"
 #include "base/error.h"
 
-struct ipfix_address {
-    char host[ADDRESS_HOST_BYTES];
-    char port[6];
-};
-
-/* "host:port", "[2001:db8::1]:port". False: it is none. */
-MUST_USE bool ipfix_address_read(const char *text, struct ipfix_address *out);
-
 struct ipfix_peer {
-    struct ipfix_address address;
+    struct endpoint address;
     bool is_tcp;
     uint64_t connect_timeout_ns, send_timeout_ns;
     const atomic_uint_fast64_t *give_up_ns; /* monotonic; 0: never. Waits end then */

@@ -235,7 +235,7 @@ static bool connect_when_due(struct ipfix_sink *sink)
     sink->backoff_ns = BACKOFF_FIRST_NS;
     if (sink->peer.is_tcp) {
         log_info(sink->name, "connected", "collector=%s port=%s", sink->peer.address.host,
-                 sink->peer.address.port);
+                 sink->peer.address.port_text);
     }
     return true;
 }
@@ -511,7 +511,7 @@ int ipfix_sink_open(const struct ipfix_export_settings *settings, uint32_t index
                                      .fd = -1};
     (void)pthread_mutex_init(&sink->error_lock, NULL);
     const bool is_address =
-        ipfix_address_read(settings->collectors.items[index], &sink->peer.address);
+        endpoint_read_peer(settings->collectors.items[index], &sink->peer.address);
     int result =
         is_address ? open_parts(sink, err) : error_set(err, EINVAL, "ipfix.collectors: no address");
 

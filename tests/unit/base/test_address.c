@@ -214,23 +214,6 @@ static void addresses_have_an_order(void **state)
     assert_false(address_equal(&a, &b));
 }
 
-static void only_this_machine_is_a_local_endpoint(void **state)
-{
-    (void)state;
-    static const char *const local[] = {"127.0.0.1:1", "127.9.9.9:50052", "[::1]:1",
-                                        "localhost:50052", "unix:/run/x.sock"};
-    static const char *const remote[] = {"0.0.0.0:1",         "10.0.0.1:1",  "[::]:1",
-                                         "127.0.0.1.evil:1",  "127.evil:1",  "localhost.evil:1",
-                                         "collector.local:1", "[fe80::1]:1", ""};
-
-    for (size_t i = 0; i < sizeof(local) / sizeof(local[0]); i++) {
-        assert_true(address_is_local_endpoint(local[i]));
-    }
-    for (size_t i = 0; i < sizeof(remote) / sizeof(remote[0]); i++) {
-        assert_false(address_is_local_endpoint(remote[i]));
-    }
-}
-
 static void loopback_is_told_from_its_text(void **state)
 {
     (void)state;
@@ -245,48 +228,10 @@ static void loopback_is_told_from_its_text(void **state)
     }
 }
 
-static void an_address_to_dial_is_a_host_and_a_port(void **state)
-{
-    (void)state;
-    static const char *const good[][2] = {{"collector-b.example:50052", "collector-b.example"},
-                                          {"192.0.2.1:1", "192.0.2.1"},
-                                          {"[2001:db8::1]:65535", "2001:db8::1"}};
-    static const char *const bad[] = {"",
-                                      "collector-b.example",
-                                      "collector-b.example:",
-                                      "collector-b.example:0",
-                                      "collector-b.example:65536",
-                                      "collector-b.example:5005x",
-                                      "collector-b.example:000050052",
-                                      ":50052",
-                                      "-x:50052",
-                                      "a b:50052",
-                                      "a\n:50052",
-                                      "2001:db8::1:50052",
-                                      "[collector-b]:50052",
-                                      "[]:50052",
-                                      "unix:/run/collector:1",
-                                      "dns:///a.example:50052",
-                                      "user@a.example:50052"};
-    char host[ADDRESS_HOST_BYTES];
-
-    for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
-        assert_true(address_endpoint_host(good[i][0], host));
-        assert_string_equal(host, good[i][1]);
-    }
-    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
-        if (address_endpoint_host(bad[i], host)) {
-            fail_msg("%s", bad[i]);
-        }
-    }
-}
-
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(only_this_machine_is_a_local_endpoint),
         cmocka_unit_test(loopback_is_told_from_its_text),
-        cmocka_unit_test(an_address_to_dial_is_a_host_and_a_port),
         cmocka_unit_test(each_byte_of_a_mac_has_its_two_digits),
         cmocka_unit_test(an_address_has_the_text_of_rfc_5952),
         cmocka_unit_test(text_and_address_convert_into_each_other),
