@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "base/config/command.h"
+#include "base/config/man_page.h"
 #include "collector-ui/settings.h"
 
 enum flag_action {
@@ -15,6 +16,7 @@ enum flag_action {
     FLAG_PRINT,
     FLAG_DOCS,
     FLAG_CLI,
+    FLAG_MAN,
     FLAG_HEALTH,
     FLAG_FORMAT,
 };
@@ -40,6 +42,7 @@ static const struct command_flag flags[] = {
      "print the settings in force as YAML and exit"},
     {"print-docs", 0, FLAG_DOCS, NULL, NULL, NULL, "print docs/configuration.md's tables and exit"},
     {"print-cli", 0, FLAG_CLI, NULL, NULL, NULL, "print docs/cli.md's table and exit"},
+    {"print-man", 0, FLAG_MAN, NULL, NULL, NULL, "print the page for man(1) and exit"},
     {"healthcheck", 0, FLAG_HEALTH, NULL, NULL, NULL,
      "ask the collector that runs with these settings how it is; exit 0: it lives"},
     {"format", 0, FLAG_FORMAT, "text|json", NULL, NULL, "form of the report of doctor (text)"},
@@ -61,6 +64,7 @@ static int note_flag(void *context, int action, const char *argument, struct err
     command->print_config |= action == FLAG_PRINT;
     command->print_docs |= action == FLAG_DOCS;
     command->print_cli |= action == FLAG_CLI;
+    command->print_man |= action == FLAG_MAN;
     command->healthcheck |= action == FLAG_HEALTH;
     if (action == FLAG_FORMAT) {
         command->is_json = strcmp(argument, "json") == 0;
@@ -123,38 +127,67 @@ int collector_command_read(int argc, char **argv, char **environment, struct con
     if (result == 0) {
         result = command_line_note(&line, note_flag, command, err);
     }
-    if (result == 0 && !command->show_help && !command->show_version && !command->print_cli) {
+    if (result == 0 && !command->show_help && !command->show_version && !command->print_cli &&
+        !command->print_man) {
         result = load_settings(&line, command, config, NULL, 0, err);
     }
     command_line_fini(&line);
     return result;
 }
 
+/* ---- printed ---- */
+
+#define ABOUT "takes sensors' records, keeps them, shows them"
+
+static const char usage[] =
+    "  netscope-collector                          dashboard on http://127.0.0.1:8080/\n"
+    "  netscope-collector --config collector.yaml  as a service\n"
+    "  netscope-collector enroll NAME [--dir DIR] [--ca-dir DIR] [--host NAMES] [--token]\n"
+    "                                              certificate (or token) for a sensor\n"
+    "  netscope-collector user add NAME --role viewer|operator|admin [--config F]\n"
+    "                                              who may log in; also remove, role, list\n"
+    "  netscope-collector token add NAME --role ROLE [--config F]\n"
+    "                                              a bearer token for a program\n"
+    "  netscope-collector doctor [--config F] [--format json]\n"
+    "                                              what is missing, and what cures it\n"
+    "  netscope-collector test-receivers [--config F]\n"
+    "                                              sends each receiver a test alert\n";
+static const char precedence[] =
+    "Settings: flag > environment (NETSCOPE_COLLECTOR_WEB__PORT) > file > default.\n";
+static const char exit_status[] =
+    "0 stopped by a signal; 1 a part failed; 2 wrong usage or settings.\n";
+
 void collector_command_help(FILE *out)
 {
-    (void)fputs(
-        "netscope-collector: takes sensors' records, keeps them, shows them.\n\n"
-        "  netscope-collector                          dashboard on http://127.0.0.1:8080/\n"
-        "  netscope-collector --config collector.yaml  as a service\n"
-        "  netscope-collector enroll NAME [--dir DIR] [--ca-dir DIR] [--host NAMES] [--token]\n"
-        "                                              certificate (or token) for a sensor\n"
-        "  netscope-collector user add NAME --role viewer|operator|admin [--config F]\n"
-        "                                              who may log in; also remove, role, list\n"
-        "  netscope-collector token add NAME --role ROLE [--config F]\n"
-        "                                              a bearer token for a program\n"
-        "  netscope-collector doctor [--config F] [--format json]\n"
-        "                                              what is missing, and what cures it\n"
-        "  netscope-collector test-receivers [--config F]\n"
-        "                                              sends each receiver a test alert\n\n"
-        "Settings: flag > environment (NETSCOPE_COLLECTOR_WEB__PORT) > file > default.\n\n",
-        out);
+    (void)fprintf(out, "netscope-collector: " ABOUT ".\n\n%s\n%s\n", usage, precedence);
     command_print_help(flags, FLAGS_COUNT, 30, out);
-    (void)fputs("\nExit status: 0 stopped by a signal; 1 a part failed; 2 wrong usage or "
-                "settings.\n",
-                out);
+    (void)fprintf(out, "\nExit status: %s", exit_status);
 }
 
 void collector_command_markdown(FILE *out)
 {
     command_print_markdown(flags, FLAGS_COUNT, out);
+}
+
+void collector_command_man(FILE *out)
+{
+    man_begin(out, "netscope-collector", NETSCOPE_VERSION, ABOUT);
+    man_section(out, "SYNOPSIS");
+    man_lines(out, usage);
+    man_section(out, "OPTIONS");
+    man_flags(out, flags, FLAGS_COUNT);
+    man_section(out, "SETTINGS");
+    man_text(out, precedence);
+    man_text(out, "netscope-collector --print-config prints all of them with what they mean; in "
+                  "parentheses above stands which one a flag sets.\n");
+    man_section(out, "EXIT STATUS");
+    man_text(out, exit_status);
+    man_section(out, "SIGNALS");
+    man_term(out, "SIGTERM, SIGINT", "Ends in order: what was acknowledged is kept.\n");
+    man_term(out, "SIGHUP", "Reads the file of settings, certificates and tokens again.\n");
+    man_section(out, "FILES");
+    man_term(out, "/etc/netscope/collector.yaml", "Settings of the service.\n");
+    man_term(out, "/var/lib/netscope-collector", "Its history and state.\n");
+    man_section(out, "SEE ALSO");
+    man_text(out, "netscope-sensor(1), netscopectl(1)\n");
 }

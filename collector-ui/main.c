@@ -33,6 +33,8 @@ static bool run_printer(const struct collector_command *command, const struct co
         (void)printf("netscope-collector %s\n", NETSCOPE_VERSION);
     } else if (command->print_cli) {
         collector_command_markdown(stdout);
+    } else if (command->print_man) {
+        collector_command_man(stdout);
     } else if (command->print_config) {
         config_print_yaml(config, stdout);
     } else if (command->print_docs) {

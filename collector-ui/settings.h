@@ -77,7 +77,7 @@ struct collector_command {
     const char *config_path;
     bool is_json; /* report of doctor */
     bool healthcheck;
-    bool show_help, show_version, check_config, print_config, print_docs, print_cli;
+    bool show_help, show_version, check_config, print_config, print_docs, print_cli, print_man;
     unsigned verbosity; /* count of -v */
 };
 
@@ -94,3 +94,5 @@ MUST_USE int collector_command_load(const struct collector_command *command, str
 void collector_command_help(FILE *out);
 /* docs/cli.md from the same table. */
 void collector_command_markdown(FILE *out);
+/* The page for man(1), likewise. */
+void collector_command_man(FILE *out);

@@ -170,6 +170,15 @@ MUST_USE struct config *ctl_settings_new(struct ctl_settings *settings, struct e
 MUST_USE enum ctl_exit ctl_read(struct ctl *ctl, struct config *config,
                                 const struct ctl_command *command, int argc, char **argv,
                                 bool *wants_help, struct error *err);
+/* ---- printed (help.c); `commands` is ended by NULL ---- */
+
+void ctl_print_usage(const struct ctl_command *const *commands, FILE *out);
+/* A line each; of one group, or all (NULL). */
+void ctl_print_summaries(const struct ctl_command *const *commands, const char *group, FILE *out);
+/* Whether a command is called `name`, or belongs to the group of that name. */
+bool ctl_is_in_group(const struct ctl_command *command, const char *name);
 void ctl_print_help(const struct ctl_command *command, FILE *out);
 /* The tables of docs/cli.md. */
 void ctl_print_markdown(const struct ctl_command *const *commands, FILE *out);
+/* The page for man(1). */
+void ctl_print_man(const struct ctl_command *const *commands, FILE *out);

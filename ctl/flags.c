@@ -510,6 +510,16 @@ const char *flags_values(const struct command_flag *flag)
     return NULL;
 }
 
+bool flags_is_common(const struct command_flag *flag)
+{
+    for (size_t i = 0; i < ARRAY_COUNT(table); i++) {
+        if (flag->help == table[i].flag.help) {
+            return table[i].commands == FOR_CONNECTED || table[i].commands == FOR_ALL;
+        }
+    }
+    return false;
+}
+
 /* ---- what they do ---- */
 
 static bool is_listed(const char *values, const char *word)
@@ -576,32 +586,5 @@ int flags_note(void *context, int action, const char *argument, struct error *er
         return size_parse(flag, argument, member, err);
     default:
         return duration_parse(flag, argument, member, err);
-    }
-}
-
-/* ---- printed ---- */
-
-void ctl_print_help(const struct ctl_command *command, FILE *out)
-{
-    struct command_flag flags[FLAGS_OF_ONE_MAX];
-
-    (void)fprintf(out, "netscopectl %s: %s\n\n", command->name, command->summary);
-    if (command->operand != NULL) {
-        (void)fprintf(out, "  netscopectl %s %s [FLAGS]\n\n", command->name, command->operand);
-    }
-    (void)fprintf(out, "%s\n", command->examples);
-    command_print_help(flags, flags_of(command, flags), 26, out);
-}
-
-void ctl_print_markdown(const struct ctl_command *const *commands, FILE *out)
-{
-    for (; *commands != NULL; commands++) {
-        struct command_flag flags[FLAGS_OF_ONE_MAX];
-        const uint32_t count = flags_of(*commands, flags);
-
-        (void)fprintf(out, "### netscopectl %s\n\n%s\n\n```\n%s```\n\n", (*commands)->name,
-                      (*commands)->summary, (*commands)->examples);
-        command_print_markdown(flags, count, out);
-        (void)fputs(commands[1] != NULL ? "\n" : "", out);
     }
 }

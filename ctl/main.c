@@ -48,43 +48,6 @@ static const struct ctl_command *const commands[] = {&observe_command,
                                                      &completion_command,
                                                      NULL};
 
-/* Whether a command is called `name`, or belongs to the group of that name. */
-static bool is_in_group(const struct ctl_command *command, const char *name)
-{
-    const size_t length = strlen(name);
-
-    return strncmp(command->name, name, length) == 0 &&
-           (command->name[length] == '\0' || command->name[length] == ' ');
-}
-
-/* All, or those of a group. */
-static void print_summaries(const char *group, FILE *out)
-{
-    for (size_t i = 0; commands[i] != NULL; i++) {
-        if (group == NULL || is_in_group(commands[i], group)) {
-            (void)fprintf(out, "  %-18s %s\n", commands[i]->name, commands[i]->summary);
-        }
-    }
-}
-
-static void print_usage(FILE *out)
-{
-    (void)fputs("netscopectl: asks sensors and collectors of NetScope.\n\n"
-                "  netscopectl COMMAND [FLAGS]\n\n",
-                out);
-    print_summaries(NULL, out);
-    (void)fputs(
-        "\nnetscopectl COMMAND --help tells the flags of a command, with examples.\n"
-        "\nSettings: flag > environment (NETSCOPE_SERVER, NETSCOPE_TLS_CA, NETSCOPE_TLS_CERT,\n"
-        "NETSCOPE_TLS_KEY, NETSCOPE_TLS_SERVER_NAME, NETSCOPE_TOKEN_FILE, NETSCOPE_TIMEOUT) >\n"
-        "~/.config/netscope/ctl.yaml > default.\n"
-        "\nExit status: 0 done; 1 the answer is an error, or is not whole; 2 wrong usage, or no\n"
-        "filter; 3 nobody answers; 4 refused: no token, or one without the right; 5 settings were\n"
-        "refused, 6 rolled back, 7 are not everywhere yet; 130 interrupted before the answer was\n"
-        "whole.\n",
-        out);
-}
-
 /* `given`: one word, or a group and the word behind it. */
 static int refuse_command(const char *given)
 {
@@ -148,7 +111,7 @@ static const struct ctl_command *find(const char *name)
 static bool has_group(const char *name)
 {
     for (size_t i = 0; commands[i] != NULL; i++) {
-        if (is_in_group(commands[i], name) && strcmp(commands[i]->name, name) != 0) {
+        if (ctl_is_in_group(commands[i], name) && strcmp(commands[i]->name, name) != 0) {
             return true;
         }
     }
@@ -184,7 +147,7 @@ static int choose(int argc, char **argv)
     FILE *out = wants_help ? stdout : stderr;
 
     (void)fprintf(out, "netscopectl %s COMMAND [FLAGS]\n\n", argv[1]);
-    print_summaries(argv[1], out);
+    ctl_print_summaries(commands, argv[1], out);
     return wants_help ? CTL_OK : CTL_USAGE;
 }
 
@@ -194,11 +157,11 @@ int main(int argc, char **argv)
 
     rpc_process_begin();
     if (first[0] == '\0') {
-        print_usage(stderr);
+        ctl_print_usage(commands, stderr);
         return CTL_USAGE;
     }
     if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
-        print_usage(stdout);
+        ctl_print_usage(commands, stdout);
         return CTL_OK;
     }
     if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
@@ -207,6 +170,10 @@ int main(int argc, char **argv)
     }
     if (strcmp(first, "--print-cli") == 0) {
         ctl_print_markdown(commands, stdout);
+        return CTL_OK;
+    }
+    if (strcmp(first, "--print-man") == 0) {
+        ctl_print_man(commands, stdout);
         return CTL_OK;
     }
     return choose(argc, argv);

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/config/command.h"
+#include "base/config/man_page.h"
 #include "sensor/settings.h"
 
 enum flag_action {
@@ -20,6 +21,7 @@ enum flag_action {
     FLAG_PRINT,
     FLAG_DOCS,
     FLAG_CLI,
+    FLAG_MAN,
     FLAG_SYNTHETIC,
     FLAG_HEALTH,
     FLAG_FORMAT,
@@ -112,6 +114,7 @@ static const struct command_flag flags[] = {
      "print the settings in force as YAML and exit"},
     {"print-docs", 0, FLAG_DOCS, NULL, NULL, NULL, "print docs/configuration.md's tables and exit"},
     {"print-cli", 0, FLAG_CLI, NULL, NULL, NULL, "print docs/cli.md's table and exit"},
+    {"print-man", 0, FLAG_MAN, NULL, NULL, NULL, "print the page for man(1) and exit"},
     {"synthetic-flows", 0, FLAG_SYNTHETIC, "N", NULL, NULL,
      "insert N compact flows, print time, bytes per flow and memory, exit"},
     {"healthcheck", 0, FLAG_HEALTH, NULL, NULL, NULL,
@@ -202,6 +205,9 @@ static int note_flag(void *context, int action, const char *argument, struct err
     case FLAG_CLI:
         command->print_cli = true;
         break;
+    case FLAG_MAN:
+        command->print_man = true;
+        break;
     case FLAG_HEALTH:
         command->healthcheck = true;
         break;
@@ -283,7 +289,7 @@ int sensor_command_load_over(const struct sensor_command *command, struct config
 static bool only_prints(const struct sensor_command *command)
 {
     return command->list_interfaces || command->show_help || command->show_version ||
-           command->print_cli;
+           command->print_cli || command->print_man;
 }
 
 int sensor_command_read(int argc, char **argv, char **environment, struct config *config,
@@ -310,31 +316,59 @@ int sensor_command_read(int argc, char **argv, char **environment, struct config
     return result;
 }
 
+/* ---- printed ---- */
+
+#define ABOUT "packets to flows, names, health figures and alerts"
+
+static const char usage[] =
+    "  netscope-sensor -i eth0 --stats             live, one line a packet and statistics\n"
+    "  netscope-sensor --read-pcap x.pcap --quiet --stats --flows-jsonl -\n"
+    "  netscope-sensor --read-pcap *.pcap.gz       several files, merged by time\n"
+    "  netscope-sensor --config sensor.yaml        as a service\n"
+    "  netscope-sensor kafka-topics [--config F]   print the commands that make the Kafka topics\n"
+    "  netscope-sensor fields [--format json]      print every field of the records and its "
+    "names elsewhere\n"
+    "  netscope-sensor ipfix-elements              print the elements of IPFIX records\n"
+    "  netscope-sensor doctor [--config F] [--format json]\n"
+    "                                              what is missing, and what cures it\n";
+static const char precedence[] =
+    "Settings: flag > environment (NETSCOPE_CAPTURE__INTERFACE) > file > default.\n";
+static const char exit_status[] =
+    "0 all is well; 1 the input or an output failed (what was read is reported); 2 wrong usage or "
+    "settings.\n";
+
 void sensor_command_help(FILE *out)
 {
-    (void)fputs(
-        "netscope-sensor: packets to flows, names, health figures and alerts.\n\n"
-        "  netscope-sensor -i eth0 --stats             live, one line a packet and statistics\n"
-        "  netscope-sensor --read-pcap x.pcap --quiet --stats --flows-jsonl -\n"
-        "  netscope-sensor --read-pcap *.pcap.gz       several files, merged by time\n"
-        "  netscope-sensor --config sensor.yaml        as a service\n"
-        "  netscope-sensor kafka-topics [--config F]   print the commands that make the Kafka "
-        "topics\n"
-        "  netscope-sensor fields [--format json]      print every field of the records and its "
-        "names elsewhere\n"
-        "  netscope-sensor ipfix-elements              print the elements of IPFIX records\n"
-        "  netscope-sensor doctor [--config F] [--format json]\n"
-        "                                              what is missing, and what cures it\n\n"
-        "Settings: flag > environment (NETSCOPE_CAPTURE__INTERFACE) > file > default.\n\n",
-        out);
+    (void)fprintf(out, "netscope-sensor: " ABOUT ".\n\n%s\n%s\n", usage, precedence);
     command_print_help(flags, FLAGS_COUNT, 34, out);
-    (void)fputs("\nExit status: 0 all is well; 1 the input or an output failed (what was read is "
-                "reported); "
-                "2 wrong usage or settings.\n",
-                out);
+    (void)fprintf(out, "\nExit status: %s", exit_status);
 }
 
 void sensor_command_markdown(FILE *out)
 {
     command_print_markdown(flags, FLAGS_COUNT, out);
+}
+
+void sensor_command_man(FILE *out)
+{
+    man_begin(out, "netscope-sensor", NETSCOPE_VERSION, ABOUT);
+    man_section(out, "SYNOPSIS");
+    man_lines(out, usage);
+    man_section(out, "OPTIONS");
+    man_flags(out, flags, FLAGS_COUNT);
+    man_section(out, "SETTINGS");
+    man_text(out, precedence);
+    man_text(out, "netscope-sensor --print-config prints all of them with what they mean; in "
+                  "parentheses above stands which one a flag sets.\n");
+    man_section(out, "EXIT STATUS");
+    man_text(out, exit_status);
+    man_section(out, "SIGNALS");
+    man_term(out, "SIGTERM, SIGINT", "Ends in order: nothing that was received is lost.\n");
+    man_term(out, "SIGHUP", "Reads the file of settings, certificates and tokens again.\n");
+    man_term(out, "SIGUSR1", "Prints the counters.\n");
+    man_section(out, "FILES");
+    man_term(out, "/etc/netscope/sensor.yaml", "Settings of the service.\n");
+    man_term(out, "/var/lib/netscope", "Its state: spool, and what was learnt.\n");
+    man_section(out, "SEE ALSO");
+    man_text(out, "netscope-collector(1), netscopectl(1)\n");
 }

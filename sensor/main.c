@@ -34,6 +34,8 @@ static bool run_printer(const struct sensor_command *command, const struct confi
         (void)printf("netscope-sensor %s\n", NETSCOPE_VERSION);
     } else if (command->print_cli) {
         sensor_command_markdown(stdout);
+    } else if (command->print_man) {
+        sensor_command_man(stdout);
     } else if (command->print_config) {
         config_print_yaml(config, stdout);
     } else if (command->print_docs) {

@@ -194,7 +194,7 @@ struct sensor_command {
     const char *compare_path;  /* NULL: no comparison */
     struct alert_list *alerts; /* borrowed: gets all alerts, and people are told nothing; or NULL */
     bool list_interfaces, show_help, show_version, check_config, print_config, print_docs,
-        print_cli;
+        print_cli, print_man;
     bool healthcheck;
     bool is_json; /* report of doctor */
     bool has_synthetic;
@@ -220,3 +220,5 @@ MUST_USE int sensor_command_load_over(const struct sensor_command *command, stru
 void sensor_command_help(FILE *out);
 /* docs/cli.md from the same table. */
 void sensor_command_markdown(FILE *out);
+/* The page for man(1), likewise. */
+void sensor_command_man(FILE *out);

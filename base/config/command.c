@@ -233,6 +233,14 @@ void command_print_help(const struct command_flag *flags, uint32_t count, int wi
     }
 }
 
+/* A bar would end the cell of the table, in code too. */
+static void put_cell(const char *text, FILE *out)
+{
+    for (; *text != '\0'; text++) {
+        (void)fputs(*text == '|' ? "\\|" : (char[]){*text, '\0'}, out);
+    }
+}
+
 void command_print_markdown(const struct command_flag *flags, uint32_t count, FILE *out)
 {
     (void)fputs("| flag | setting | meaning |\n| --- | --- | --- |\n", out);
@@ -242,10 +250,12 @@ void command_print_markdown(const struct command_flag *flags, uint32_t count, FI
         if (flags[i].letter != 0) {
             (void)snprintf(letter, sizeof(letter), "-%c, ", flags[i].letter);
         }
-        (void)fprintf(out, "| `%s--%s%s%s` | %s%s%s | %s |\n", letter, flags[i].name,
-                      flags[i].argument != NULL ? " " : "",
-                      flags[i].argument != NULL ? flags[i].argument : "",
-                      flags[i].path != NULL ? "`" : "", flags[i].path != NULL ? flags[i].path : "",
-                      flags[i].path != NULL ? "`" : "", flags[i].help);
+        (void)fprintf(out, "| `%s--%s%s", letter, flags[i].name,
+                      flags[i].argument != NULL ? " " : "");
+        put_cell(flags[i].argument != NULL ? flags[i].argument : "", out);
+        (void)fprintf(out, "` | %s%s%s | ", flags[i].path != NULL ? "`" : "",
+                      flags[i].path != NULL ? flags[i].path : "", flags[i].path != NULL ? "`" : "");
+        put_cell(flags[i].help, out);
+        (void)fputs(" |\n", out);
     }
 }

@@ -79,6 +79,8 @@ begin_package() {
     install -d "$tree/DEBIAN" "$tree/usr/bin" "$tree/usr/share/doc/$name"
     strip -o "$tree/usr/bin/$name" "$bin/$name"
     chmod 755 "$tree/usr/bin/$name"
+    install -d "$tree/usr/share/man/man1"
+    "$bin/$name" --print-man | gzip -9n >"$tree/usr/share/man/man1/$name.1.gz"
     cat "$root/LICENSE" "$notices" >"$tree/usr/share/doc/$name/copyright"
     chmod 644 "$tree/usr/share/doc/$name/copyright"
 }

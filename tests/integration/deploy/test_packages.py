@@ -1,5 +1,6 @@
 """Debian packages: what is in them, what they need, and what dpkg makes of them on a machine of their own."""
 import glob
+import gzip
 import os
 import re
 import shutil
@@ -82,7 +83,16 @@ class Packages(unittest.TestCase):
                 self.assertEqual(file.read().split(), [settings])
             for script in ("postinst", "prerm", "postrm"):
                 run("sh", "-n", f"{tree}/control/{script}")
-        self.assertIn("netscopectl", run("dpkg-deb", "--contents", self.path("netscopectl")))
+
+    def test_they_bring_pages_for_man_and_the_client_completions(self):
+        for name in NAMES:
+            tree = f"{self.folder}/pages-{name}"
+            run("dpkg-deb", "--extract", self.path(name), tree)
+            with gzip.open(f"{tree}/usr/share/man/man1/{name}.1.gz", "rt", encoding="utf-8") as file:
+                self.assertEqual(file.read(), run(f"{BIN}/{name}", "--print-man"))
+        for path in ("bash-completion/completions/netscopectl", "zsh/vendor-completions/_netscopectl",
+                     "fish/vendor_completions.d/netscopectl.fish"):
+            self.assertGreater(os.path.getsize(f"{self.folder}/pages-netscopectl/usr/share/{path}"), 1000)
 
     def dpkg(self, machine, *words):
         force = [] if os.geteuid() == 0 else ["--force-not-root"]
