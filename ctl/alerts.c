@@ -263,7 +263,14 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
 {
     struct alerts alerts = {.ctl = ctl};
     struct connection connection;
+    struct request request;
     const bool is_json = form_is_json(ctl->options.form);
+
+    const char *message = ctl->options.follow ? "ObserveAlertsRequest" : "ListAlertsRequest";
+
+    if (choose(ctl, message, &request, err) != 0) { /* before anybody is asked */
+        return CTL_USAGE;
+    }
     enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
 
     if (status == CTL_OK && is_json &&

@@ -21,6 +21,16 @@ static bool is_wanted(const struct filter_field *field, const char *text)
            strcasestr(field->type, text) != NULL || strcasestr(field->help, text) != NULL;
 }
 
+static bool is_any_wanted(const char *text)
+{
+    for (size_t i = 0; i < filter_fields_count; i++) {
+        if (is_wanted(&filter_fields[i], text)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static bool put_table(struct ctl *ctl, const char *text, struct error *err)
 {
     AUTO(table) table = table_new(columns, ARRAY_COUNT(columns), err);
@@ -80,10 +90,17 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
         filter_print(filter, &ctl->out);
         return CTL_OK;
     }
-    const bool is_put =
-        form_is_json(ctl->options.form) ? put_json(ctl, text, err) : put_table(ctl, text, err);
+    const bool is_json = form_is_json(ctl->options.form);
+    const bool is_found = is_any_wanted(text);
+    const bool is_put = is_json     ? put_json(ctl, text, err)
+                        : !is_found ? true
+                                    : put_table(ctl, text, err);
 
-    return is_put ? CTL_OK : CTL_FAILED;
+    if (!is_found) {
+        tell("no field has '%s' in name, type or meaning; netscopectl fields lists all of them",
+             text);
+    }
+    return is_put && is_found ? CTL_OK : CTL_FAILED;
 }
 
 const struct ctl_command fields_command = {

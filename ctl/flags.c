@@ -3,6 +3,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ctl/argument.h"
 #include "ctl/show.h"
 
 /* What becomes of a flag. */
@@ -11,8 +12,15 @@ enum kind {
     KIND_HELP,
     KIND_CONFIG,
     KIND_FORM,
-    KIND_TRUE,     /* a bool */
-    KIND_TEXT,     /* kept as it is */
+    KIND_TRUE, /* a bool */
+    KIND_TEXT, /* kept as it is, and so are the next; they are looked at, though */
+    KIND_WORD, /* one of the row's values; several where its name is a plural */
+    KIND_TIME,
+    KIND_ADDRESS,
+    KIND_NETWORKS,
+    KIND_NAMES, /* of sensors */
+    KIND_LABELS,
+    KIND_NEW_FILE,
     KIND_NUMBER,   /* 1 to 2^32 - 1 */
     KIND_COUNT,    /* 1 to 2^64 - 2 */
     KIND_SIZE,     /* bytes with a unit */
@@ -97,60 +105,60 @@ static const struct row {
      NULL},
     {FOR_OBSERVE,
      {"since", 0, 0, "TIME", NULL, NULL, "from here on: 10m (ago), or 2026-01-02T03:04:05Z"},
-     MEMBER(KIND_TEXT, since),
+     MEMBER(KIND_TIME, since),
      NULL},
     {FOR_TOP | FOR_HISTORY,
      {"since", 0, 0, "TIME", NULL, NULL,
       "from here on: 10m (ago), or 2026-01-02T03:04:05Z (an hour before --until)"},
-     MEMBER(KIND_TEXT, since),
+     MEMBER(KIND_TIME, since),
      NULL},
     {FOR_ALERTS,
      {"since", 0, 0, "TIME", NULL, NULL,
       "with --follow: begin with those from here on, 10m (ago) or a time"},
-     MEMBER(KIND_TEXT, since),
+     MEMBER(KIND_TIME, since),
      NULL},
     {FOR_LEDGER,
      {"since", 0, 0, "TIME", NULL, NULL, "of a sensor: count from here on, at most an hour back"},
-     MEMBER(KIND_TEXT, since),
+     MEMBER(KIND_TIME, since),
      NULL},
     {FOR_CAPTURES_START,
      {"since", 0, 0, "TIME", NULL, NULL,
       "packets from here on, of those that the sensor has kept, too: 10m (ago), or a time"},
-     MEMBER(KIND_TEXT, since),
+     MEMBER(KIND_TIME, since),
      NULL},
     {FOR_CAPTURES_START,
      {"until", 0, 0, "TIME", NULL, NULL, "packets from before this time, then it ends"},
-     MEMBER(KIND_TEXT, until),
+     MEMBER(KIND_TIME, until),
      NULL},
     {FOR_OBSERVE | FOR_TOP | FOR_HISTORY,
      {"until", 0, 0, "TIME", NULL, NULL, "to before this time"},
-     MEMBER(KIND_TEXT, until),
+     MEMBER(KIND_TIME, until),
      NULL},
     {FOR_TOP | FOR_QUERY,
      {"by", 'b', 0, "KEYS", NULL, NULL, "group by these, up to four: client,server (application)"},
-     MEMBER(KIND_TEXT, by),
+     MEMBER(KIND_WORD, by),
      "application|sensor|client|server|server_port|server_name|server_label|ip_protocol|ip_version|"
-     "vlan|direction"},
+     "vlan|direction|client.labels.*|server.labels.*"},
     {FOR_MAP,
      {"by", 'b', 0, "KEY", NULL, NULL,
       "what stands on the side of servers: host (default), application, server_name; or networks "
       "of "
       "both sides, by labels.KEY"},
-     MEMBER(KIND_TEXT, by),
-     "host|application|server_name"},
+     MEMBER(KIND_WORD, by),
+     "host|application|server_name|labels.*"},
     {FOR_QUERY,
      {"step", 0, 0, "TIME", NULL, NULL, "a row for each 5m, and so on (one for the whole range)"},
      MEMBER(KIND_DURATION, step_ns),
      NULL},
     {FOR_FLOWS,
      {"order", 0, 0, "ORDER", NULL, NULL, "newest first: time (default), or largest first: bytes"},
-     MEMBER(KIND_TEXT, order),
+     MEMBER(KIND_WORD, order),
      "time|bytes"},
     {FOR_PARTIES,
      {"order", 0, 0, "ORDER", NULL, NULL,
       "largest or newest first: bytes (default), sent, received, flows, peers, first_seen, "
       "last_seen, rtt, retransmits, failures"},
-     MEMBER(KIND_TEXT, order),
+     MEMBER(KIND_WORD, order),
      "bytes|sent|received|flows|peers|first_seen|last_seen|rtt|retransmits|failures"},
     {FOR_PARTIES,
      {"ascending", 0, 0, NULL, NULL, NULL, "smallest or oldest first"},
@@ -162,7 +170,7 @@ static const struct row {
      NULL},
     {FOR_HOSTS,
      {"peer-of", 0, 0, "IP", NULL, NULL, "only those that talk with this address"},
-     MEMBER(KIND_TEXT, peer_of),
+     MEMBER(KIND_ADDRESS, peer_of),
      NULL},
     {FOR_MAP,
      {"max-nodes", 0, 0, "N", NULL, NULL, "nodes at most, the rest is other (60)"},
@@ -179,46 +187,46 @@ static const struct row {
      NULL},
     {FOR_ALERTS,
      {"kind", 'k', 0, "KINDS", NULL, NULL, "only these: syn_flood,dga"},
-     MEMBER(KIND_TEXT, kind),
+     MEMBER(KIND_WORD, kind),
      "@kind"},
     {FOR_ALERTS,
      {"severity", 0, 0, "LEVEL", NULL, NULL,
       "at least this bad: info, low, medium, high, critical"},
-     MEMBER(KIND_TEXT, severity),
+     MEMBER(KIND_WORD, severity),
      "info|low|medium|high|critical"},
     {FOR_ALERTS,
      {"state", 0, 0, "STATES", NULL, NULL, "only these: open,update,close"},
-     MEMBER(KIND_TEXT, state),
+     MEMBER(KIND_WORD, state),
      "open|update|close"},
     {FOR_SENSORS,
      {"state", 0, 0, "STATES", NULL, NULL, "only these: live,stale,offline"},
-     MEMBER(KIND_TEXT, state),
+     MEMBER(KIND_WORD, state),
      "live|stale|offline"},
     {FOR_ALERTS,
      {"subject", 0, 0, "NETS", NULL, NULL,
       "an attacker or victim is in one of these: 10.0.0.0/8,192.0.2.1"},
-     MEMBER(KIND_TEXT, subject),
+     MEMBER(KIND_NETWORKS, subject),
      NULL},
     {FOR_FLEETS | FOR_PUSHED | FOR_SILENCES_ADD,
      {"sensor", 0, 0, "NAMES", NULL, NULL, "of these sensors alone: edge-1,lab-*"},
-     MEMBER(KIND_TEXT, sensor),
+     MEMBER(KIND_NAMES, sensor),
      NULL},
     {FOR_CAPTURE,
      {"sensor", 0, 0, "NAME", NULL, NULL, "at a collector: the sensor that captures"},
-     MEMBER(KIND_TEXT, sensor),
+     MEMBER(KIND_NAMES, sensor),
      NULL},
     {FOR_FLEETS | FOR_PUSHED | FOR_CAPTURES_START,
      {"labels", 0, 0, "EXPR", NULL, NULL,
       "at a collector: of sensors whose labels are so: 'site=berlin,role in (edge,core),!old'"},
-     MEMBER(KIND_TEXT, labels),
+     MEMBER(KIND_LABELS, labels),
      NULL},
     {FOR_CAPTURES_START,
      {"sensor", 0, 0, "NAMES", NULL, NULL, "these sensors capture: edge-1,lab-*"},
-     MEMBER(KIND_TEXT, sensor),
+     MEMBER(KIND_NAMES, sensor),
      NULL},
     {FOR_CAPTURES,
      {"sensor", 0, 0, "NAME", NULL, NULL, "those in which this sensor takes part"},
-     MEMBER(KIND_TEXT, sensor),
+     MEMBER(KIND_NAMES, sensor),
      NULL},
     {FOR_CAPTURES_START,
      {"flow", 0, 0, "ID", NULL, NULL, "the packets of this flow, of all sensors that saw it"},
@@ -245,12 +253,12 @@ static const struct row {
      {"acknowledged", 0, 0, "WHICH", NULL, NULL,
       "at a collector: without those that somebody has acknowledged (exclude), or they alone "
       "(only)"},
-     MEMBER(KIND_TEXT, acknowledged),
+     MEMBER(KIND_WORD, acknowledged),
      "exclude|only"},
     {FOR_ALERTS,
      {"silenced", 0, 0, "WHICH", NULL, NULL,
       "at a collector: without those that a silence hides (exclude), or they alone (only)"},
-     MEMBER(KIND_TEXT, silenced),
+     MEMBER(KIND_WORD, silenced),
      "exclude|only"},
     {FOR_ALERTS_ACK,
      {"comment", 'm', 0, "TEXT", NULL, NULL, "what there is to say, for whoever looks next"},
@@ -266,23 +274,23 @@ static const struct row {
      NULL},
     {FOR_SILENCES_ADD,
      {"kind", 'k', 0, "KINDS", NULL, NULL, "of these kinds: syn_flood,dga"},
-     MEMBER(KIND_TEXT, kind),
+     MEMBER(KIND_WORD, kind),
      "@kind"},
     {FOR_SILENCES_ADD,
      {"subject", 0, 0, "NETS", NULL, NULL, "an attacker or victim is in one of these: 10.0.0.0/8"},
-     MEMBER(KIND_TEXT, subject),
+     MEMBER(KIND_NETWORKS, subject),
      NULL},
     {FOR_SILENCES_ADD,
      {"attacker", 0, 0, "NETS", NULL, NULL, "an attacker is in one of these"},
-     MEMBER(KIND_TEXT, attacker),
+     MEMBER(KIND_NETWORKS, attacker),
      NULL},
     {FOR_SILENCES_ADD,
      {"victim", 0, 0, "NETS", NULL, NULL, "a victim is in one of these"},
-     MEMBER(KIND_TEXT, victim),
+     MEMBER(KIND_NETWORKS, victim),
      NULL},
     {FOR_SILENCES_ADD,
      {"max-severity", 0, 0, "LEVEL", NULL, NULL, "no worse than this: info, low, medium, high"},
-     MEMBER(KIND_TEXT, severity),
+     MEMBER(KIND_WORD, severity),
      "info|low|medium|high|critical"},
     {FOR_SILENCES_ADD,
      {"duration", 0, 0, "TIME", NULL, NULL, "for so long: 8h"},
@@ -290,7 +298,7 @@ static const struct row {
      NULL},
     {FOR_SILENCES_ADD,
      {"until", 0, 0, "TIME", NULL, NULL, "or until then: 2026-01-02T03:04:05Z"},
-     MEMBER(KIND_TEXT, until),
+     MEMBER(KIND_TIME, until),
      NULL},
     {FOR_SILENCES_ADD | FOR_SENSORS_REVOKE,
      {"reason", 'm', 0, "TEXT", NULL, NULL, "why, for whoever finds it"},
@@ -310,11 +318,11 @@ static const struct row {
      NULL},
     {FOR_CONFIG_PUSH,
      {"canary-sensor", 0, 0, "NAMES", NULL, NULL, "these get them first; with --canary N of them"},
-     MEMBER(KIND_TEXT, canary_sensor),
+     MEMBER(KIND_NAMES, canary_sensor),
      NULL},
     {FOR_CONFIG_PUSH,
      {"canary-labels", 0, 0, "EXPR", NULL, NULL, "likewise, those with such labels: role=lab"},
-     MEMBER(KIND_TEXT, canary_labels),
+     MEMBER(KIND_LABELS, canary_labels),
      NULL},
     {FOR_CONFIG_PUSH,
      {"hold", 0, 0, "TIME", NULL, NULL,
@@ -342,7 +350,7 @@ static const struct row {
     {FOR_CONFIG_STATUS,
      {"state", 0, 0, "STATES", NULL, NULL,
       "only these: unset,pending,applying,applied,needs_restart,failed,rolled_back"},
-     MEMBER(KIND_TEXT, state),
+     MEMBER(KIND_WORD, state),
      "unset|pending|applying|applied|needs_restart|failed|rolled_back"},
     {FOR_CONFIG_APPLY,
      {"dry-run", 0, 0, NULL, NULL, NULL, "only say what would change"},
@@ -367,7 +375,7 @@ static const struct row {
      NULL},
     {FOR_PCAPNG,
      {"write", 'w', 0, "FILE", NULL, NULL, "the file to write; - is standard output (default)"},
-     MEMBER(KIND_TEXT, write),
+     MEMBER(KIND_NEW_FILE, write),
      "@file"},
     {FOR_STARTS,
      {"duration", 0, 0, "TIME", NULL, NULL, "stop after so long: 30s"},
@@ -555,6 +563,42 @@ static int read_form(const struct ctl_command *command, const struct row *row, c
     return error_set(err, EINVAL, "--output %s: %s writes %s", name, command->name, row->flag.help);
 }
 
+bool flags_is_plural(const char *argument)
+{
+    const size_t length = strlen(argument);
+
+    return length > 1 && argument[length - 1] == 'S';
+}
+
+static int check_text(const struct row *row, const char *flag, const char *argument,
+                      struct error *err)
+{
+    switch (row->kind) {
+    case KIND_WORD:
+        return strcmp(row->values, "@kind") == 0
+                   ? argument_check_kinds(flag, argument, err)
+                   : argument_check_words(flag, argument, row->values,
+                                          flags_is_plural(row->flag.argument), err);
+    case KIND_TIME:
+        return argument_check_time(flag, argument, err);
+    case KIND_ADDRESS:
+        return argument_check_address(flag, argument, err);
+    case KIND_NETWORKS:
+        return argument_check_networks(flag, argument, err);
+    case KIND_NAMES:
+        if (!flags_is_plural(row->flag.argument) && strpbrk(argument, ",*") != NULL) {
+            return error_set(err, EINVAL, "%s %s: give the name of one sensor", flag, argument);
+        }
+        return argument_check_names(flag, argument, err);
+    case KIND_LABELS:
+        return argument_check_labels(flag, argument, err);
+    case KIND_NEW_FILE:
+        return argument_check_new_file(flag, argument, err);
+    default:
+        return 0;
+    }
+}
+
 int flags_note(void *context, int action, const char *argument, struct error *err)
 {
     struct flags_reading *reading = context;
@@ -576,8 +620,15 @@ int flags_note(void *context, int action, const char *argument, struct error *er
         *(bool *)member = true;
         return 0;
     case KIND_TEXT:
+    case KIND_WORD:
+    case KIND_TIME:
+    case KIND_ADDRESS:
+    case KIND_NETWORKS:
+    case KIND_NAMES:
+    case KIND_LABELS:
+    case KIND_NEW_FILE:
         *(const char **)member = argument;
-        return 0;
+        return check_text(row, flag, argument, err);
     case KIND_NUMBER:
         return number_parse(flag, argument, 1, UINT32_MAX, member, err);
     case KIND_COUNT:

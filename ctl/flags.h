@@ -16,6 +16,8 @@ uint32_t flags_of(const struct ctl_command *command, struct command_flag out[FLA
 /* What the argument of a flag that flags_of has given may be: "live|stale|offline", or one of the
  * words "@file", "@filter", "@kind" (of alerts); NULL: anything. */
 const char *flags_values(const struct command_flag *flag);
+/* An argument that the help calls KEYS or STATES takes several, with commas between them. */
+bool flags_is_plural(const char *argument);
 /* Whether all commands have it, or all that ask a server. */
 bool flags_is_common(const struct command_flag *flag);
 

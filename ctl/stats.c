@@ -1,4 +1,5 @@
 /* `netscopectl stats`: rates and health of each sensor, once or each second. */
+#include <errno.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -102,6 +103,9 @@ static void take_record(struct stats *stats, const struct view *record)
     if (form_is_json(stats->ctl->options.form)) {
         stats->is_damaged |= !json_list_put(&stats->json, record);
     } else {
+        if (stats->count == 0) {
+            report_header(&stats->ctl->out, columns, ARRAY_COUNT(columns));
+        }
         put_stats(&stats->ctl->out, record);
     }
     stats->count++;
@@ -186,15 +190,17 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
     struct stats stats = {.ctl = ctl};
     struct connection connection;
     const bool is_json = form_is_json(ctl->options.form);
+
+    if (ctl->options.interval_ns > 0 && !ctl->options.follow) {
+        (void)error_set(err, EINVAL, "--interval: goes with --follow");
+        return CTL_USAGE;
+    }
     enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
 
     if (status == CTL_OK && is_json &&
         json_list_begin(&stats.json, &ctl->out, ctl->options.form, err) != 0) {
         status = CTL_FAILED;
     } else if (status == CTL_OK) {
-        if (!is_json) {
-            report_header(&ctl->out, columns, ARRAY_COUNT(columns));
-        }
         status =
             ctl->options.follow ? watch(&stats, &connection, err) : get(&stats, &connection, err);
         if (is_json) {

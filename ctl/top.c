@@ -257,6 +257,7 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
 {
     struct connection connection;
     enum server_kind kind = SERVER_UNKNOWN;
+    struct choice_range range;
     AUTO(filter) filter = filter_read(ctl->options.filter, err);
 
     if (filter == NULL) {
@@ -265,6 +266,10 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
     if (ctl->options.print_filter) {
         filter_print(filter, &ctl->out);
         return CTL_OK;
+    }
+    if (choice_check_groups(&ctl->options, KEYS_MAX, err) != 0 ||
+        choice_read_range(&ctl->options, clock_wall_ns(), &range, err) != 0) {
+        return CTL_USAGE;
     }
     enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
     status = status == CTL_OK ? connection_kind(&connection, &kind, err) : status;

@@ -33,6 +33,11 @@ static int check(const struct ctl *ctl, struct error *err)
                          "-w: goes with --follow; a file is had later by netscopectl "
                          "captures download");
     }
+    struct choice_range range;
+
+    if (choice_read_range(o, clock_wall_ns(), &range, err) != 0) {
+        return -err->code;
+    }
     return o->follow ? capture_file_check(ctl, err) : 0;
 }
 

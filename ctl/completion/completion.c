@@ -70,12 +70,20 @@ void put_first_summary(struct output *out, command_list commands, size_t number,
 
 /* ---- values ---- */
 
-/* "a|b" as "a b". */
+/* "a|b|labels.*" as "a b": what goes on behind the point is the site's own. */
 static void spread(const char *values, char words[COMPLETION_WORDS_BYTES])
 {
-    (void)snprintf(words, COMPLETION_WORDS_BYTES, "%s", values);
-    for (char *at = words; *at != '\0'; at++) {
-        *at = (char)(*at == '|' ? ' ' : *at);
+    size_t used = 0;
+
+    while (*values != '\0') {
+        const size_t length = strcspn(values, "|");
+
+        if (length > 0 && values[length - 1] != '*') {
+            used += (size_t)snprintf(words + used, COMPLETION_WORDS_BYTES - used, "%s%.*s",
+                                     used > 0 ? " " : "", (int)length, values);
+            assert(used < COMPLETION_WORDS_BYTES);
+        }
+        values += length + (values[length] == '|' ? 1 : 0);
     }
 }
 
@@ -95,14 +103,6 @@ static void spread_kinds(char words[COMPLETION_WORDS_BYTES])
     for (char *at = words; *at != '\0'; at++) {
         *at = ascii_lower(*at);
     }
-}
-
-/* An argument that the help calls KEYS or STATES takes several. */
-static bool is_plural(const char *argument)
-{
-    const size_t length = strlen(argument);
-
-    return length > 1 && argument[length - 1] == 'S';
 }
 
 enum completion_kind completion_of_flag(const struct command_flag *flag,
@@ -128,7 +128,7 @@ enum completion_kind completion_of_flag(const struct command_flag *flag,
     } else {
         spread(values, words);
     }
-    return is_plural(flag->argument) ? COMPLETE_LIST : COMPLETE_WORDS;
+    return flags_is_plural(flag->argument) ? COMPLETE_LIST : COMPLETE_WORDS;
 }
 
 enum completion_kind completion_of_operand(const struct ctl_command *command,

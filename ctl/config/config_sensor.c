@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/clock.h"
 #include "ctl/config/config_text.h"
 #include "ctl/connection.h"
 #include "ctl/json_list.h"
@@ -16,7 +17,8 @@
 #define CONFIRM  "/netscope.v1.ConfigService/ConfirmConfig"
 #define RELOAD   "/netscope.v1.ConfigService/ReloadConfig"
 
-#define HASH_BYTES 80
+#define HASH_BYTES          80
+#define CONFIRM_MAX_SECONDS 3600
 
 /* One question to a sensor. `text` NULL: the request is whole as it is. */
 struct question {
@@ -246,6 +248,11 @@ static enum ctl_exit run_apply(struct ctl *ctl, struct error *err)
                                 .needs_hash = o->if_hash == NULL,
                                 .is_change = true};
 
+    if (o->confirm_ns > 0 &&
+        (o->confirm_ns < NS_PER_SEC || o->confirm_ns > CONFIRM_MAX_SECONDS * NS_PER_SEC)) {
+        (void)error_set(err, EINVAL, "--confirm-timeout: within 1s to 1h");
+        return CTL_USAGE;
+    }
     request_begin(&question.request, "ApplyConfigRequest", err);
     request_set(&question.request, "expected_hash", o->if_hash);
     request_set_true(&question.request, "dry_run", o->dry_run);

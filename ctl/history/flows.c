@@ -57,7 +57,8 @@ static enum ctl_exit ask_page(struct flows *flows, struct connection *connection
         return CTL_USAGE;
     }
     request_set(&request, "order_by",
-                o->order != NULL && strcmp(o->order, "bytes") == 0 ? "QUERY_ORDER_BYTES" : NULL);
+                o->order != NULL && strcasecmp(o->order, "bytes") == 0 ? "QUERY_ORDER_BYTES"
+                                                                       : NULL);
     request_set_number(&request, "page_size", left < PAGE_MAX ? left : PAGE_MAX);
     request_set(&request, "page_token", flows->token[0] != '\0' ? flows->token : NULL);
     if (!request_is_whole(&request)) {
@@ -146,14 +147,15 @@ out:
 
 static enum ctl_exit run(struct ctl *ctl, struct error *err)
 {
-    const char *order = ctl->options.order;
+    static struct csv csv;
 
-    if (order != NULL && strcmp(order, "time") != 0 && strcmp(order, "bytes") != 0) {
-        (void)error_set(err, EINVAL, "--order %s: records are ordered by time or bytes", order);
-        return CTL_USAGE;
-    }
     if (ctl->options.columns != NULL && ctl->options.form != FORM_CSV) {
         (void)error_set(err, EINVAL, "--columns: goes with -o csv");
+        return CTL_USAGE;
+    }
+    csv_begin(&csv, &ctl->out);
+    if (ctl->options.columns != NULL &&
+        csv_columns(&csv, "FlowRecord", ctl->options.columns, err) != 0) {
         return CTL_USAGE;
     }
     return history_run(ctl, use, err);

@@ -37,6 +37,11 @@ enum ctl_exit history_run(struct ctl *ctl, history_use use, struct error *err)
         filter_print(filter, &ctl->out);
         return CTL_OK;
     }
+    struct choice_range range;
+
+    if (choice_read_range(&ctl->options, clock_wall_ns(), &range, err) != 0) {
+        return CTL_USAGE;
+    }
     return collector_run(ctl, "questions to the history", use, err);
 }
 

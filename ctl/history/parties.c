@@ -1,4 +1,5 @@
 /* `netscopectl hosts` and `netscopectl services`: who takes part in the flows of a range. */
+#include <errno.h>
 #include <string.h>
 
 #include "ctl/history/history.h"
@@ -7,6 +8,7 @@
 #define HOSTS         "/netscope.v1.QueryService/ListHosts"
 #define SERVICES      "/netscope.v1.QueryService/ListServices"
 #define LIMIT_DEFAULT 20
+#define LIMIT_MAX     1000
 #define FIGURES                                                                                    \
     "bytes_sent,bytes_received,packets,records,flows,flows_served,new_flows,peers,first_time,"     \
     "last_time,ended_flows,failed_flows,error_rate,retransmits,tcp_packets,retransmit_ratio,rtt"
@@ -144,14 +146,24 @@ static enum ctl_exit use_services(struct ctl *ctl, struct connection *connection
                : CTL_USAGE;
 }
 
+static enum ctl_exit run(struct ctl *ctl, history_use use, struct error *err)
+{
+    if (ctl->options.last > LIMIT_MAX) {
+        (void)error_set(err, EINVAL, "--limit %llu: at most %d; narrow the choice by --filter",
+                        (unsigned long long)ctl->options.last, LIMIT_MAX);
+        return CTL_USAGE;
+    }
+    return history_run(ctl, use, err);
+}
+
 static enum ctl_exit run_hosts(struct ctl *ctl, struct error *err)
 {
-    return history_run(ctl, use_hosts, err);
+    return run(ctl, use_hosts, err);
 }
 
 static enum ctl_exit run_services(struct ctl *ctl, struct error *err)
 {
-    return history_run(ctl, use_services, err);
+    return run(ctl, use_services, err);
 }
 
 const struct ctl_command hosts_command = {

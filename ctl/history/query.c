@@ -2,6 +2,7 @@
 #include <errno.h>
 #include <string.h>
 
+#include "ctl/choice.h"
 #include "ctl/csv.h"
 #include "ctl/history/history.h"
 #include "ctl/json_list.h"
@@ -165,6 +166,9 @@ static enum ctl_exit use(struct ctl *ctl, struct connection *connection, struct 
 
 static enum ctl_exit run(struct ctl *ctl, struct error *err)
 {
+    if (choice_check_groups(&ctl->options, KEYS_MAX, err) != 0) {
+        return CTL_USAGE;
+    }
     return history_run(ctl, use, err);
 }
 

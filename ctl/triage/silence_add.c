@@ -116,7 +116,11 @@ static enum ctl_exit add(struct ctl *ctl, struct connection *connection, struct 
 
 static enum ctl_exit run(struct ctl *ctl, struct error *err)
 {
-    return check(&ctl->options, err) == 0 ? collector_run(ctl, "silences", add, err) : CTL_USAGE;
+    uint64_t ignored = 0;
+
+    return check(&ctl->options, err) == 0 && read_end(&ctl->options, &ignored, err) == 0
+               ? collector_run(ctl, "silences", add, err)
+               : CTL_USAGE;
 }
 
 const struct ctl_command silences_add_command = {
