@@ -16,6 +16,10 @@
 #define PAGE_MAX     1000
 #define LAST_DEFAULT 20
 #define ENDS_SHOWN   3 /* attackers and victims each */
+/* Of -o csv. */
+#define COLUMNS                                                                                    \
+    "alert_id,state,severity,kind_name,first_time,last_time,sensor_id,sensor_ids,scope,"           \
+    "attackers.ip,victims.ip,observed,threshold,unit,window,loss_during_window,description"
 
 struct alerts {
     struct ctl *ctl;
@@ -125,7 +129,7 @@ static void put_alert(struct alerts *alerts, const struct view *alert)
 
 static void take_alert(struct alerts *alerts, const struct view *alert)
 {
-    if (form_is_json(alerts->ctl->options.form)) {
+    if (form_is_data(alerts->ctl->options.form)) {
         alerts->is_damaged |= !json_list_put(&alerts->json, alert);
     } else {
         put_alert(alerts, alert);
@@ -264,7 +268,7 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
     struct alerts alerts = {.ctl = ctl};
     struct connection connection;
     struct request request;
-    const bool is_json = form_is_json(ctl->options.form);
+    const bool is_data = form_is_data(ctl->options.form);
 
     const char *message = ctl->options.follow ? "ObserveAlertsRequest" : "ListAlertsRequest";
 
@@ -273,13 +277,14 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
     }
     enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
 
-    if (status == CTL_OK && is_json &&
-        json_list_begin(&alerts.json, &ctl->out, ctl->options.form, err) != 0) {
+    if (status == CTL_OK && is_data &&
+        json_list_begin_with(&alerts.json, &ctl->out, ctl->options.form, "AlertRecord", COLUMNS,
+                             err) != 0) {
         status = CTL_FAILED;
     } else if (status == CTL_OK) {
         status = ctl->options.follow ? follow(&alerts, &connection, err)
                                      : list(&alerts, &connection, err);
-        if (is_json) {
+        if (is_data) {
             json_list_end(&alerts.json);
         }
         status = alerts.is_damaged && status == CTL_OK ? CTL_FAILED : status;

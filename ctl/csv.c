@@ -106,14 +106,21 @@ static int add_column(struct csv *csv, const struct json_message *message, const
         if (field == NULL && message != NULL) {
             return refuse(path, length, message, at, part, err);
         }
+        const bool is_in_list = column->depth > 0 && column->path[column->depth - 1]->is_repeated;
+
         if (field == NULL || column->depth == CSV_DEPTH_MAX || field->is_map ||
-            (field->is_repeated && field->type != TYPE_STRING)) {
+            (field->is_repeated && field->type != TYPE_STRING && field->type != TYPE_MESSAGE) ||
+            (is_in_list && (field->is_repeated || field->type != TYPE_STRING))) {
             return error_set(err, EINVAL, "--columns: '%.*s' is not one value", (int)length, path);
         }
         column->path[column->depth++] = field;
         message = field->type == TYPE_MESSAGE && field->message->form == FORM_PLAIN ? field->message
                                                                                     : NULL;
         at += part + (dot != NULL);
+    }
+    if (column->depth > 0 && column->path[column->depth - 1]->is_repeated &&
+        column->path[column->depth - 1]->type != TYPE_STRING && message == NULL) {
+        return error_set(err, EINVAL, "--columns: '%.*s' is not one value", (int)length, path);
     }
     if (column->depth == 0 || message != NULL) {
         return error_set(err, EINVAL, "--columns: '%.*s' is not one value: name a part of it",
@@ -217,12 +224,40 @@ static void put_list(struct csv *csv, const struct view *in, const struct json_f
     csv_text(csv, (struct record_text){text, length});
 }
 
+/* Of each message of a list one text, parted by spaces. */
+static void put_part(struct csv *csv, const struct view *in, const struct json_field *outer,
+                     const struct json_field *field)
+{
+    struct view_list list = view_list_of(in, outer->name);
+    struct view each;
+    char text[VALUE_BYTES];
+    uint32_t length = 0;
+
+    while (view_list_next(&list, &each)) {
+        const struct record_text part = view_text(&each, field->name);
+
+        if (length + part.length + 1 >= sizeof(text)) {
+            break;
+        }
+        if (length > 0) {
+            text[length++] = ' ';
+        }
+        memcpy(text + length, part.data, part.length);
+        length += part.length;
+    }
+    csv_text(csv, (struct record_text){text, length});
+}
+
 static void put_field(struct csv *csv, const struct csv_column *column, struct view in)
 {
     struct wire_field found;
     const struct json_field *field = column->path[column->depth - 1];
 
     for (unsigned i = 0; i + 1 < column->depth; i++) {
+        if (column->path[i]->is_repeated) {
+            put_part(csv, &in, column->path[i], field);
+            return;
+        }
         if (!view_has(&in, column->path[i]->name)) {
             csv_name(csv, "", 0);
             return;

@@ -32,7 +32,8 @@ struct csv {
 };
 
 void csv_begin(struct csv *csv, struct output *out);
-/* Columns of `message` by a list of paths such as "end_time,client.ip". 0 or -EINVAL with `err`:
+/* Columns of `message` by a list of paths such as "end_time,client.ip"; of a list of messages one
+ * text of each, parted by spaces ("attackers.ip"). 0 or -EINVAL with `err`:
  * "--columns: FlowRecord has no field 'clint.ip'; did you mean 'client'?" */
 MUST_USE int csv_columns(struct csv *csv, const char *message, const char *paths,
                          struct error *err);

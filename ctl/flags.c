@@ -34,8 +34,7 @@ enum kind {
 #define FOR_PCAPNG  (FOR_CAPTURE | FOR_CAPTURES_START | FOR_CAPTURES_FOLLOW | FOR_CAPTURES_DOWNLOAD)
 #define FOR_PUSHED  (FOR_CONFIG_PUSH | FOR_CONFIG_STATUS)
 #define FOR_LISTS                                                                                  \
-    (FOR_CAPTURES | FOR_ALERTS_ACK | FOR_SILENCES | FOR_CONFIG_STATUS | FOR_CONFIG_LIST |          \
-     FOR_SENSORS_REVOKE)
+    (FOR_ALERTS_ACK | FOR_SILENCES | FOR_CONFIG_STATUS | FOR_CONFIG_LIST | FOR_SENSORS_REVOKE)
 #define FOR_OBJECTS                                                                                \
     (FOR_CONFIG_SHOW | FOR_CONFIG_CHECK | FOR_CONFIG_APPLY | FOR_CONFIG_CONFIRM |                  \
      FOR_CONFIG_RELOAD | FOR_CONFIG_PUSH | FOR_CONFIG_CLEAR | FOR_CAPTURES_SHOW |                  \
@@ -406,28 +405,24 @@ static const struct row {
      {"print-filter", 0, 0, NULL, NULL, NULL, "print how the filter was understood and exit"},
      MEMBER(KIND_TRUE, print_filter),
      NULL},
-    {FOR_FLOWS,
+    {FOR_OBSERVE | FOR_FLOWS,
      {"columns", 0, 0, "FIELDS", NULL, NULL,
       "of -o csv: these fields (docs/fields.md): end_time,client.ip,forward.delta_bytes"},
      MEMBER(KIND_TEXT, columns),
      NULL},
-    {FOR_OBSERVE,
-     {"output", 'o', 0, "FORM", NULL, NULL, "compact (default), table, wide, json, jsonl"},
-     MEMBER(KIND_FORM, form),
-     "compact|table|wide|json|jsonl"},
-    {FOR_FLOWS,
+    {FOR_OBSERVE | FOR_FLOWS,
      {"output", 'o', 0, "FORM", NULL, NULL, "compact (default), table, wide, json, jsonl, csv"},
      MEMBER(KIND_FORM, form),
      "compact|table|wide|json|jsonl|csv"},
     {FOR_ALERTS,
-     {"output", 'o', 0, "FORM", NULL, NULL, "compact (default), json, jsonl"},
+     {"output", 'o', 0, "FORM", NULL, NULL, "compact (default), json, jsonl, csv"},
      MEMBER(KIND_FORM, form),
-     "compact|json|jsonl"},
-    {FOR_TABLES | FOR_LISTS | FOR_FIELDS,
+     "compact|json|jsonl|csv"},
+    {FOR_TOP | FOR_LEDGER | FOR_LISTS | FOR_FIELDS,
      {"output", 'o', 0, "FORM", NULL, NULL, "table (default), json, jsonl"},
      MEMBER(KIND_FORM, form),
      "table|json|jsonl"},
-    {FOR_QUERY | FOR_PARTIES,
+    {FOR_QUERY | FOR_PARTIES | FOR_SENSORS | FOR_STATS | FOR_CAPTURES,
      {"output", 'o', 0, "FORM", NULL, NULL, "table (default), json, jsonl, csv"},
      MEMBER(KIND_FORM, form),
      "table|json|jsonl|csv"},

@@ -1,7 +1,9 @@
 #include "ctl/flow_view.h"
 
+#include <errno.h>
 #include <string.h>
 
+#include "ctl/csv.h"
 #include "proto/filter/filter.h"
 
 static const char *event_word(uint8_t event)
@@ -298,17 +300,39 @@ static void put_line(struct flow_writer *writer, const char *line, size_t length
     output_write(writer->out, "\n", 1);
 }
 
-int flow_writer_begin(struct flow_writer *writer, struct output *out, enum ctl_form form,
-                      struct error *err)
+/* Of -o csv, where --columns says nothing else. */
+#define COLUMNS                                                                                    \
+    "start_time,end_time,event,end_reason,sensor_id,flow_id,community_id,ip_protocol,client.ip,"   \
+    "client.port,client.name,server.ip,server.port,server.name,app.protocol,forward.delta_"        \
+    "packets,reverse.delta_packets,forward.delta_bytes,reverse.delta_bytes,forward.total_bytes,"   \
+    "reverse.total_bytes,tcp.state,tcp.conn_state"
+
+int flow_writer_check(const struct ctl_options *options, struct error *err)
+{
+    static struct csv csv;
+
+    if (options->columns == NULL) {
+        return 0;
+    }
+    if (options->form != FORM_CSV) {
+        return error_set(err, EINVAL, "--columns: goes with -o csv");
+    }
+    csv_begin(&csv, NULL);
+    return csv_columns(&csv, "FlowRecord", options->columns, err);
+}
+
+int flow_writer_begin(struct flow_writer *writer, struct output *out,
+                      const struct ctl_options *options, struct error *err)
 {
     char line[512] = "";
     struct show show = SHOW_OVER(line);
 
-    *writer = (struct flow_writer){.out = out, .form = form};
-    if (form_is_json(form)) {
-        return json_list_begin(&writer->json, out, form, err);
+    *writer = (struct flow_writer){.out = out, .form = options->form};
+    if (form_is_data(options->form)) {
+        return json_list_begin_with(&writer->json, out, options->form, "FlowRecord",
+                                    options->columns != NULL ? options->columns : COLUMNS, err);
     }
-    flow_view_header(form, &show);
+    flow_view_header(options->form, &show);
     if (show.length > 0) {
         put_line(writer, line, show.length);
     }
@@ -325,21 +349,21 @@ static void put_view(struct flow_writer *writer, const struct flow_record *flow)
     put_line(writer, line, show.length);
 }
 
-void flow_writer_put_json(struct flow_writer *writer, const struct flow_record *flow,
-                          const char *json, size_t length)
+bool flow_writer_put_json(struct flow_writer *writer, const struct flow_record *flow,
+                          const struct view *record, const char *json, size_t length)
 {
-    if (form_is_json(writer->form)) {
-        json_list_put_text(&writer->json, json, length);
-    } else {
-        put_view(writer, flow);
+    if (!form_is_json(writer->form)) {
+        return flow_writer_put(writer, flow, record);
     }
+    json_list_put_text(&writer->json, json, length);
     writer->count++;
+    return true;
 }
 
 bool flow_writer_put(struct flow_writer *writer, const struct flow_record *flow,
                      const struct view *record)
 {
-    if (!form_is_json(writer->form)) {
+    if (!form_is_data(writer->form)) {
         put_view(writer, flow);
     } else if (!json_list_put(&writer->json, record)) {
         return false;
@@ -350,7 +374,7 @@ bool flow_writer_put(struct flow_writer *writer, const struct flow_record *flow,
 
 void flow_writer_end(struct flow_writer *writer)
 {
-    if (form_is_json(writer->form)) {
+    if (form_is_data(writer->form)) {
         json_list_end(&writer->json);
     }
 }

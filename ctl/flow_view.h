@@ -1,4 +1,4 @@
-/* A flow record as a line: for people (compact, table, wide), or as JSON.
+/* A flow record as a line: for people (compact, table, wide), as JSON or CSV.
  *
  * Depends on: base, proto, proto/json. Pure, any thread. */
 #pragma once
@@ -27,14 +27,16 @@ struct flow_writer {
     struct json_list json;
 };
 
-/* 0 or -ENOMEM. flow_writer_end after 0. */
-MUST_USE int flow_writer_begin(struct flow_writer *writer, struct output *out, enum ctl_form form,
-                               struct error *err);
+/* --columns: goes with FORM_CSV, and names fields. 0 or -EINVAL with `err`. */
+MUST_USE int flow_writer_check(const struct ctl_options *options, struct error *err);
+/* In the form of the options, which have been checked. 0 or -ENOMEM. flow_writer_end after 0. */
+MUST_USE int flow_writer_begin(struct flow_writer *writer, struct output *out,
+                               const struct ctl_options *options, struct error *err);
 /* `record` as it came, `flow` what was read from it. False: it cannot be written as JSON. */
 MUST_USE bool flow_writer_put(struct flow_writer *writer, const struct flow_record *flow,
                               const struct view *record);
 /* The same with its JSON at hand, as a file has it. */
-void flow_writer_put_json(struct flow_writer *writer, const struct flow_record *flow,
-                          const char *json, size_t length);
+MUST_USE bool flow_writer_put_json(struct flow_writer *writer, const struct flow_record *flow,
+                                   const struct view *record, const char *json, size_t length);
 /* Closes the list of FORM_JSON. */
 void flow_writer_end(struct flow_writer *writer);

@@ -3,6 +3,8 @@
 #include <errno.h>
 #include <stdlib.h>
 
+#include "ctl/csv.h"
+
 #define JSON_BYTES   ((size_t)4 << 20)
 #define OBJECT_BYTES ((size_t)16 << 20) /* of a whole answer */
 
@@ -12,6 +14,27 @@ int json_list_begin(struct json_list *list, struct output *out, enum ctl_form fo
     *list =
         (struct json_list){.out = out, .is_lines = form == FORM_JSONL, .room = malloc(JSON_BYTES)};
     return list->room != NULL ? 0 : error_set(err, ENOMEM, "no memory for records");
+}
+
+int json_list_begin_with(struct json_list *list, struct output *out, enum ctl_form form,
+                         const char *message, const char *columns, struct error *err)
+{
+    if (form != FORM_CSV) {
+        return json_list_begin(list, out, form, err);
+    }
+    *list = (struct json_list){.out = out, .is_lines = true, .csv = malloc(sizeof(*list->csv))};
+    if (list->csv == NULL) {
+        return error_set(err, ENOMEM, "no memory for records");
+    }
+    csv_begin(list->csv, out);
+    const int result = csv_columns(list->csv, message, columns, err);
+
+    if (result == 0) {
+        csv_header(list->csv);
+    } else {
+        json_list_end(list);
+    }
+    return result;
 }
 
 void json_list_put_text(struct json_list *list, const char *json, size_t length)
@@ -30,6 +53,12 @@ bool json_list_put(struct json_list *list, const struct view *record)
 {
     struct json_writer w;
 
+    if (list->csv != NULL) {
+        csv_fields(list->csv, record);
+        csv_end_line(list->csv);
+        list->count++;
+        return true;
+    }
     json_init(&w, list->room, JSON_BYTES);
     if (!json_from_wire(record->message, record->bytes, record->length, &w) || w.overflow) {
         return false;
@@ -45,7 +74,9 @@ void json_list_end(struct json_list *list)
         output_write(list->out, "]\n", 2);
     }
     free(list->room);
+    free(list->csv);
     list->room = NULL;
+    list->csv = NULL;
 }
 
 static bool refuse_damaged(struct error *err)
@@ -57,12 +88,19 @@ static bool refuse_damaged(struct error *err)
 bool json_list_put_all(struct output *out, enum ctl_form form, const struct view *answer,
                        const char *field, struct error *err)
 {
+    return json_list_put_all_with(out, form, answer, field, NULL, NULL, err);
+}
+
+bool json_list_put_all_with(struct output *out, enum ctl_form form, const struct view *answer,
+                            const char *field, const char *message, const char *columns,
+                            struct error *err)
+{
     struct view_list list = view_list_of(answer, field);
     struct json_list json;
     struct view each;
     bool is_whole = true;
 
-    if (json_list_begin(&json, out, form, err) != 0) {
+    if (json_list_begin_with(&json, out, form, message, columns, err) != 0) {
         return false;
     }
     while (is_whole && view_list_next(&list, &each)) {

@@ -113,8 +113,7 @@ static enum ctl_exit observe_server(struct ctl *ctl, const struct observe_choice
         (void)error_set(err, ENOMEM, "no memory for records");
         status = CTL_FAILED;
     }
-    if (status == CTL_OK &&
-        flow_writer_begin(&stream.writer, &ctl->out, ctl->options.form, err) == 0) {
+    if (status == CTL_OK && flow_writer_begin(&stream.writer, &ctl->out, &ctl->options, err) == 0) {
         status = each_message(&connection, PATH, &request, &ctl->out, ctl->options.follow,
                               take_message, &stream, err);
         flow_writer_end(&stream.writer);
@@ -146,7 +145,8 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
         filter_print(filter, &ctl->out);
         return CTL_OK;
     }
-    if (observe_choose(&ctl->options, clock_wall_ns(), &choice, err) != 0) {
+    if (flow_writer_check(&ctl->options, err) != 0 ||
+        observe_choose(&ctl->options, clock_wall_ns(), &choice, err) != 0) {
         return CTL_USAGE;
     }
     return ctl->options.input_file != NULL ? observe_file(ctl, filter, &choice, err)

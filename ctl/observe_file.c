@@ -5,6 +5,7 @@
 
 #include "ctl/flow_view.h"
 #include "ctl/lines.h"
+#include "ctl/message.h"
 #include "ctl/observe.h"
 #include "proto/codec.h"
 #include "proto/json/transcoder.h"
@@ -27,6 +28,7 @@ struct reading {
     struct kept kept;
     struct flow_record *flow;
     uint8_t *bytes; /* of one record */
+    size_t length;
     uint64_t unreadable, unreadable_line;
     struct error unreadable_reason;
 };
@@ -57,10 +59,9 @@ static bool decode(struct reading *reading, const char *line, size_t length, str
         (void)error_set(err, EMSGSIZE, "longer than %zu KiB", LINE_BYTES_MAX >> 10);
         return false;
     }
-    const size_t bytes = json_to_wire(json_message_find("netscope.v1.FlowRecord"), line, length,
-                                      reading->bytes, LINE_BYTES_MAX, err);
-
-    if (err->code == 0 && !codec_decode_flow(reading->bytes, bytes, reading->flow)) {
+    reading->length = json_to_wire(json_message_find("netscope.v1.FlowRecord"), line, length,
+                                   reading->bytes, LINE_BYTES_MAX, err);
+    if (err->code == 0 && !codec_decode_flow(reading->bytes, reading->length, reading->flow)) {
         (void)error_set(err, EINVAL, "no flow record");
     }
     return err->code == 0;
@@ -74,6 +75,14 @@ static bool passes(const struct reading *reading)
     return end_ns >= choice->since_ns && (choice->until_ns == 0 || end_ns < choice->until_ns) &&
            is_of_sensors(reading->sensors, reading->flow->identity.sensor_id) &&
            filter_matches_flow(reading->filter, reading->flow);
+}
+
+/* What was decoded last. */
+static void put(struct reading *reading, const char *line, size_t length)
+{
+    const struct view record = view_of("FlowRecord", reading->bytes, reading->length);
+
+    (void)!flow_writer_put_json(&reading->writer, reading->flow, &record, line, length);
 }
 
 static int keep(struct kept *kept, const char *line, size_t length, struct error *err)
@@ -103,7 +112,7 @@ static void put_kept(struct reading *reading)
         const size_t length = kept->lengths[i % kept->capacity];
 
         if (decode(reading, line, length, &ignored)) {
-            flow_writer_put_json(&reading->writer, reading->flow, line, length);
+            put(reading, line, length);
         }
     }
 }
@@ -133,7 +142,7 @@ static int read_all(struct reading *reading, struct lines *lines, struct error *
             }
         } else if (passes(reading)) {
             if (reading->kept.capacity == 0) {
-                flow_writer_put_json(&reading->writer, reading->flow, line, length);
+                put(reading, line, length);
             } else if (keep(&reading->kept, line, length, err) != 0) {
                 return -err->code;
             }
@@ -204,7 +213,7 @@ enum ctl_exit observe_file(struct ctl *ctl, const struct filter *filter,
     if (prepare(&reading, err) != 0) {
         status = err->code == EINVAL ? CTL_USAGE : CTL_FAILED;
     } else if (lines_open(&lines, path, err) == 0) {
-        if (flow_writer_begin(&reading.writer, &ctl->out, ctl->options.form, err) == 0) {
+        if (flow_writer_begin(&reading.writer, &ctl->out, &ctl->options, err) == 0) {
             const int result = read_all(&reading, &lines, err);
 
             put_kept(&reading);

@@ -49,6 +49,12 @@ enum ctl_exit each_sensor(struct ctl *ctl, struct connection *connection,
     return status;
 }
 
+/* Of -o csv. */
+#define COLUMNS                                                                                    \
+    "sensor_id,state,version,host_name,peer,connected_time,last_seen_time,records_received,"       \
+    "records_duplicate,records_lost,clock_offset_ms,stats.totals.packets,stats.totals.bytes,"      \
+    "stats.totals.flows_active,config_hash"
+
 struct fleet {
     struct ctl *ctl;
     struct json_list json;
@@ -132,7 +138,7 @@ static void take(void *context, const struct view *sensor)
 {
     struct fleet *fleet = context;
 
-    if (form_is_json(fleet->ctl->options.form)) {
+    if (form_is_data(fleet->ctl->options.form)) {
         fleet->is_damaged |= !json_list_put(&fleet->json, sensor);
     } else {
         put_sensor(&fleet->ctl->out, sensor);
@@ -142,17 +148,18 @@ static void take(void *context, const struct view *sensor)
 static enum ctl_exit use(struct ctl *ctl, struct connection *connection, struct error *err)
 {
     struct fleet fleet = {.ctl = ctl};
-    const bool is_json = form_is_json(ctl->options.form);
+    const bool is_data = form_is_data(ctl->options.form);
 
-    if (is_json && json_list_begin(&fleet.json, &ctl->out, ctl->options.form, err) != 0) {
+    if (is_data && json_list_begin_with(&fleet.json, &ctl->out, ctl->options.form, "Sensor",
+                                        COLUMNS, err) != 0) {
         return CTL_FAILED;
     }
-    if (!is_json) {
+    if (!is_data) {
         report_header(&ctl->out, columns, ARRAY_COUNT(columns));
     }
     const enum ctl_exit status = each_sensor(ctl, connection, take, &fleet, err);
 
-    if (is_json) {
+    if (is_data) {
         json_list_end(&fleet.json);
     }
     return fleet.is_damaged && status == CTL_OK ? CTL_FAILED : status;

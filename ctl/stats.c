@@ -11,7 +11,12 @@
 #include "ctl/message.h"
 #include "ctl/report.h"
 
-#define GET   "/netscope.v1.StatsService/GetStats"
+#define GET "/netscope.v1.StatsService/GetStats"
+/* Of -o csv. */
+#define COLUMNS                                                                                    \
+    "sensor_id,start_time,end_time,totals.packets,totals.bytes,totals.flows_active,"               \
+    "totals.new_flows,totals.ended_flows,totals.lost_packets,packets_total,bytes_total,uptime,"    \
+    "version"
 #define WATCH "/netscope.v1.StatsService/WatchStats"
 
 struct stats {
@@ -100,7 +105,7 @@ static void put_stats(struct output *out, const struct view *stats)
 
 static void take_record(struct stats *stats, const struct view *record)
 {
-    if (form_is_json(stats->ctl->options.form)) {
+    if (form_is_data(stats->ctl->options.form)) {
         stats->is_damaged |= !json_list_put(&stats->json, record);
     } else {
         if (stats->count == 0) {
@@ -189,7 +194,7 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
 {
     struct stats stats = {.ctl = ctl};
     struct connection connection;
-    const bool is_json = form_is_json(ctl->options.form);
+    const bool is_data = form_is_data(ctl->options.form);
 
     if (ctl->options.interval_ns > 0 && !ctl->options.follow) {
         (void)error_set(err, EINVAL, "--interval: goes with --follow");
@@ -197,13 +202,14 @@ static enum ctl_exit run(struct ctl *ctl, struct error *err)
     }
     enum ctl_exit status = connection_open(&connection, &ctl->settings, err);
 
-    if (status == CTL_OK && is_json &&
-        json_list_begin(&stats.json, &ctl->out, ctl->options.form, err) != 0) {
+    if (status == CTL_OK && is_data &&
+        json_list_begin_with(&stats.json, &ctl->out, ctl->options.form, "StatsRecord", COLUMNS,
+                             err) != 0) {
         status = CTL_FAILED;
     } else if (status == CTL_OK) {
         status =
             ctl->options.follow ? watch(&stats, &connection, err) : get(&stats, &connection, err);
-        if (is_json) {
+        if (is_data) {
             json_list_end(&stats.json);
         }
         status = stats.is_damaged && status == CTL_OK ? CTL_FAILED : status;

@@ -14,6 +14,10 @@
 #define CANCEL "/netscope.v1.CaptureService/CancelCapture"
 #define DELETE "/netscope.v1.CaptureService/DeleteCapture"
 #define WHAT   "captures that are kept"
+/* Of -o csv. */
+#define COLUMNS                                                                                    \
+    "capture_id,state,sensor_id,sensors.sensor_id,bpf,interface,requester,start_time,end_time,"    \
+    "bytes,summary.packets,summary.dropped,summary.reason,flow_id,alert_id,error"
 
 /* Asks of one capture. CTL_OK: the answer is the caller's. */
 static enum ctl_exit ask_one(struct connection *connection, const char *path, const char *message,
@@ -58,10 +62,10 @@ static enum ctl_exit list(struct ctl *ctl, struct connection *connection, struct
 
     if (status == CTL_OK) {
         const struct view view = view_of("ListCapturesResponse", answer.bytes, answer.length);
-        const bool is_put =
-            form_is_json(ctl->options.form)
-                ? json_list_put_all(&ctl->out, ctl->options.form, &view, "captures", err)
-                : put_list(ctl, &view, err);
+        const bool is_put = form_is_data(ctl->options.form)
+                                ? json_list_put_all_with(&ctl->out, ctl->options.form, &view,
+                                                         "captures", "Capture", COLUMNS, err)
+                                : put_list(ctl, &view, err);
 
         status = is_put ? CTL_OK : CTL_FAILED;
     }

@@ -4,7 +4,6 @@
 #include <string.h>
 
 #include "ctl/coverage.h"
-#include "ctl/csv.h"
 #include "ctl/flow_view.h"
 #include "ctl/history/history.h"
 #include "proto/codec.h"
@@ -14,30 +13,19 @@
 #define LIMIT_DEFAULT 20
 #define TOKEN_BYTES   1024
 
-/* Of -o csv, where --columns says nothing else. */
-#define COLUMNS                                                                                    \
-    "start_time,end_time,event,end_reason,sensor_id,flow_id,community_id,ip_protocol,client.ip,"   \
-    "client.port,client.name,server.ip,server.port,server.name,app.protocol,forward.delta_"        \
-    "packets,reverse.delta_packets,forward.delta_bytes,reverse.delta_bytes,forward.total_bytes,"   \
-    "reverse.total_bytes,tcp.state,tcp.conn_state"
-
 struct flows {
     struct ctl *ctl;
     struct flow_writer writer;
     struct flow_record *flow;
-    struct csv csv;
     uint64_t wanted, count;
-    bool is_csv, is_damaged;
+    bool is_damaged;
     char token[TOKEN_BYTES]; /* of the next page; "": there is none */
 };
 
 static void take_flow(struct flows *flows, const struct view *record)
 {
-    if (flows->is_csv) {
-        csv_fields(&flows->csv, record);
-        csv_end_line(&flows->csv);
-    } else if (!codec_decode_flow(record->bytes, record->length, flows->flow) ||
-               !flow_writer_put(&flows->writer, flows->flow, record)) {
+    if (!codec_decode_flow(record->bytes, record->length, flows->flow) ||
+        !flow_writer_put(&flows->writer, flows->flow, record)) {
         flows->is_damaged = true;
     }
     flows->count++;
@@ -98,18 +86,6 @@ static enum ctl_exit ask_all(struct flows *flows, struct connection *connection,
     return status;
 }
 
-static int begin(struct flows *flows, struct error *err)
-{
-    struct ctl *ctl = flows->ctl;
-    const char *columns = ctl->options.columns != NULL ? ctl->options.columns : COLUMNS;
-
-    if (flows->is_csv) {
-        csv_begin(&flows->csv, &ctl->out);
-        return csv_columns(&flows->csv, "FlowRecord", columns, err);
-    }
-    return flow_writer_begin(&flows->writer, &ctl->out, ctl->options.form, err);
-}
-
 static enum ctl_exit use(struct ctl *ctl, struct connection *connection, struct error *err)
 {
     struct flows *flows = calloc(1, sizeof(*flows));
@@ -120,21 +96,15 @@ static enum ctl_exit use(struct ctl *ctl, struct connection *connection, struct 
         (void)error_set(err, ENOMEM, "no memory for records");
         goto out;
     }
-    *flows = (struct flows){.ctl = ctl, .flow = flow, .is_csv = ctl->options.form == FORM_CSV};
+    *flows = (struct flows){.ctl = ctl, .flow = flow};
     flows->wanted = ctl->options.all        ? UINT64_MAX
                     : ctl->options.last > 0 ? ctl->options.last
                                             : LIMIT_DEFAULT;
-    if (begin(flows, err) != 0) {
-        status = CTL_USAGE;
+    if (flow_writer_begin(&flows->writer, &ctl->out, &ctl->options, err) != 0) {
         goto out;
     }
-    if (flows->is_csv) {
-        csv_header(&flows->csv);
-    }
     status = ask_all(flows, connection, err);
-    if (!flows->is_csv) {
-        flow_writer_end(&flows->writer);
-    }
+    flow_writer_end(&flows->writer);
     if (flows->is_damaged) {
         tell("%s sent records that cannot be read: is it of another version?", connection->target);
         status = status == CTL_OK ? CTL_FAILED : status;
@@ -147,18 +117,7 @@ out:
 
 static enum ctl_exit run(struct ctl *ctl, struct error *err)
 {
-    static struct csv csv;
-
-    if (ctl->options.columns != NULL && ctl->options.form != FORM_CSV) {
-        (void)error_set(err, EINVAL, "--columns: goes with -o csv");
-        return CTL_USAGE;
-    }
-    csv_begin(&csv, &ctl->out);
-    if (ctl->options.columns != NULL &&
-        csv_columns(&csv, "FlowRecord", ctl->options.columns, err) != 0) {
-        return CTL_USAGE;
-    }
-    return history_run(ctl, use, err);
+    return flow_writer_check(&ctl->options, err) == 0 ? history_run(ctl, use, err) : CTL_USAGE;
 }
 
 const struct ctl_command flows_command = {

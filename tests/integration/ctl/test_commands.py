@@ -1,4 +1,6 @@
 """alerts, top, sensors, stats, ledger and capture of netscopectl: what they show is what REST and the sensor say."""
+import csv
+import io
 import json
 import os
 import pty
@@ -101,6 +103,41 @@ class Commands(Place):
         self.good("ledger", *self.sensor_flags, "--since", "10s")
         self.assertEqual(ctl("ledger", *self.server, "--since", "10s").returncode, 2)
 
+    # ---- CSV ----
+
+    def lines(self, *arguments):
+        return list(csv.DictReader(io.StringIO(self.good(*arguments, "-o", "csv").stdout, newline="")))
+
+    def test_csv_has_what_json_has(self):
+        state = {row["alert_id"]: row for row in rows(self.good("alerts", *self.server, "--all", "-o", "jsonl"))}
+        listed = self.lines("alerts", *self.server, "--all")
+        self.assertGreaterEqual(len(listed), 1)
+        for line in listed:
+            alert = state.get(line["alert_id"])
+            if alert is not None:
+                self.assertEqual((line["kind_name"], line["first_time"]), (alert["kind_name"], alert["first_time"]))
+                self.assertEqual(line["victims.ip"].split(), [end["ip"] for end in alert["victims"]])
+        self.assertEqual(self.good("alerts", *self.server, "--kind", "dga", "-o", "csv").stdout.count("\n"), 1)  # the names alone
+        one, = self.lines("sensors", *self.server)
+        self.assertEqual((one["sensor_id"], one["state"]), ("edge-1", "SENSOR_STATE_LIVE"))
+        self.assertGreater(int(one["records_received"]), 0)
+        for server in (self.server, self.sensor_flags):
+            self.assertEqual([line["sensor_id"] for line in self.lines("stats", *server)], ["edge-1"])
+            flows = self.lines("observe", *server, "--first", "5", "--columns", "end_time,client.ip,forward.delta_bytes")
+            shown = rows(self.good("observe", *server, "--first", "5", "-o", "jsonl"))
+            self.assertEqual(set(flows[0]), {"end_time", "client.ip", "forward.delta_bytes"})
+            self.assertTrue(all(line["client.ip"].count(".") == 3 or ":" in line["client.ip"] for line in flows))
+            self.assertEqual((len(flows), len(shown)), (5, 5))
+
+    def test_csv_of_a_file_is_that_of_the_server(self):
+        records = self.good("observe", *self.server, "--first", "20", "-o", "jsonl").stdout
+        path = self.write("flows.jsonl", records)
+        wanted = [(row["flow_id"], row["record_seq"], row["client"]["ip"]) for row in map(json.loads, records.splitlines())]
+        for choice in ((), ("--last", "20")):
+            found = list(csv.DictReader(io.StringIO(self.good(
+                "observe", "--input-file", path, *choice, "-o", "csv", "--columns", "flow_id,record_seq,client.ip").stdout, newline="")))
+            self.assertEqual([(line["flow_id"], line["record_seq"], line["client.ip"]) for line in found], wanted)
+
     # ---- capture ----
 
     def packets(self, path):
@@ -147,8 +184,8 @@ class Commands(Place):
         with open(path, encoding="utf-8") as file:
             self.assertEqual(file.read(), "an older file")
         done = ctl("capture", *self.sensor_flags, "-c", "1", "-w", "/nowhere/x")
-        self.assertEqual(done.returncode, 1)
-        self.assertIn("/nowhere/x: No such file", done.stderr)
+        self.assertEqual(done.returncode, 2)
+        self.assertIn("/nowhere/x: /nowhere: No such file", done.stderr)
 
     # ---- the terminal ----
 

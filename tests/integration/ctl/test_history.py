@@ -130,7 +130,7 @@ class History(Place):
             self.assertEqual(sum(int(one["bytes_forward"]) for one in step if one["key"] == row["key"]), int(row["bytes_forward"]))
         text = self.good("query", *self.server, *self.range, "--by", "application", "--step", "1s").stdout
         self.assertEqual(table(text)[0][:2], ["TIME", "APPLICATION"])
-        self.refused(2, "group_by", "query", *self.server, "--by", "nonsense")
+        self.refused(2, "--by nonsense", "query", *self.server, "--by", "nonsense")
 
     # ---- hosts, services, map ----
 

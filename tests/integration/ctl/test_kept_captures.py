@@ -150,7 +150,7 @@ class KeptCaptures(Place):
                 (1, "is a sensor", ("captures", *self.sensor_flags))):
             with self.subTest(arguments):
                 self.refused(status, words, *arguments)
-        self.assertEqual(ctl("captures", "download", "x", *self.server, "-w", "/nowhere/x").returncode, 1)
+        self.refused(2, "/nowhere: No such file", "captures", "download", "x", *self.server, "-w", "/nowhere/x")
 
 
 if __name__ == "__main__":

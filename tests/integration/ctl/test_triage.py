@@ -84,7 +84,7 @@ class Triage(Place):
                 (2, "later than now", (*add, "--kind", "dga", "--until", "2h", "--reason", "x")),
                 (2, "exclude each other", (*add, "--kind", "dga", "--until", "2h", "--duration", "1h", "--reason", "x")),
                 (2, "--kind nonsense", (*add, "--kind", "nonsense", "--dry-run")),
-                (2, "attackers", (*add, "--attacker", "not-a-net", "--dry-run")),
+                (2, "--attacker not-a-net: give", (*add, "--attacker", "not-a-net", "--dry-run")),
                 (4, "refuses: .*'triage'", ("alerts", "ack", alert, *reader)),
                 (4, "refuses: .*'triage'", ("silences", "add", "--kind", "dga", "--duration", "1h", "--reason", "x", *reader)),
                 (1, "is a sensor: silences are asked of a collector", ("silences", *self.sensor_flags)),
