@@ -1,9 +1,12 @@
 #include "base/process.h"
 
+#include <errno.h>
 #include <malloc.h>
 #include <sched.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -88,4 +91,16 @@ uint64_t process_memory_limit(void)
     const uint64_t cgroup = v2 < v1 ? v2 : v1;
 
     return cgroup < machine ? cgroup : machine;
+}
+
+int process_flush_output(struct error *err)
+{
+    errno = 0;
+    const bool is_out = fflush(stdout) == 0 && ferror(stdout) == 0;
+    const int code = errno; /* 0: an earlier write failed */
+
+    return is_out || code == EPIPE
+               ? 0
+               : error_set(err, code != 0 ? code : EIO, "standard output cannot be written: %s",
+                           code != 0 ? strerror(code) : "a write failed (is the disk full?)");
 }

@@ -1,8 +1,11 @@
-/* Memory of this process and how much it may have. Depends on: libc. Any thread. */
+/* This process: its memory and how much it may have, its processors, its standard output. Depends
+ * on: libc. Any thread. */
 #pragma once
 
 #include <stdint.h>
 
+#include "base/attributes.h"
+#include "base/error.h"
 #include "base/metrics.h"
 
 /* Resident bytes; 0 when the kernel does not tell. */
@@ -32,6 +35,10 @@ uint32_t process_cpus(void);
  * 4 MiB from there: a message that is freed and the next one that is made do not ask the kernel for
  * pages each time. Once, before threads. */
 void process_keep_freed_memory(void);
+
+/* What was printed goes out. 0, or -errno with `err`: the disk is full. A reader that has gone
+ * (| head) is no error. */
+MUST_USE int process_flush_output(struct error *err);
 
 /* Limit of the cgroup (v2 or v1), else the machine's memory. */
 uint64_t process_memory_limit(void);

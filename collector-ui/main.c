@@ -24,6 +24,14 @@ static int fail(const struct error *err, int status)
     return status;
 }
 
+/* The status of a command that has only printed. */
+static int finish_printing(void)
+{
+    struct error err = {0};
+
+    return process_flush_output(&err) == 0 ? EXIT_SUCCESS : fail(&err, EXIT_FAILURE);
+}
+
 /* Commands that only print. True when one was there. */
 static bool run_printer(const struct collector_command *command, const struct config *config)
 {
@@ -57,12 +65,12 @@ int main(int argc, char **argv)
     if (argc > 1 && strcmp(argv[1], "enroll") == 0) {
         const int status = enroll_run(argc - 1, argv + 1, stdout, &err);
 
-        return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
+        return status == EXIT_SUCCESS ? finish_printing() : fail(&err, status);
     }
     if (argc > 1 && (strcmp(argv[1], "user") == 0 || strcmp(argv[1], "token") == 0)) {
         const int status = user_command_run(argc - 1, argv + 1, environ, stdout, &err);
 
-        return status == EXIT_SUCCESS ? EXIT_SUCCESS : fail(&err, status);
+        return status == EXIT_SUCCESS ? finish_printing() : fail(&err, status);
     }
     const bool is_doctor = argc > 1 && strcmp(argv[1], "doctor") == 0;
     const bool is_test = argc > 1 && strcmp(argv[1], "test-receivers") == 0;
@@ -90,7 +98,7 @@ int main(int argc, char **argv)
         return fail(&err, EXIT_USAGE);
     }
     if (run_printer(&command, config)) {
-        return EXIT_SUCCESS;
+        return finish_printing();
     }
     if (is_doctor) {
         return collector_doctor(&settings, command.is_json, stdout);

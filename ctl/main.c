@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "base/config/name_slips.h"
+#include "base/process.h"
 #include "base/rpc/rpc.h"
 #include "ctl/command.h"
 #include "ctl/stop.h"
@@ -68,6 +69,18 @@ static int refuse_command(const char *given)
     return CTL_USAGE;
 }
 
+/* The status of a command that has only printed. */
+static int finish_printing(void)
+{
+    struct error err = {0};
+
+    if (process_flush_output(&err) != 0) {
+        tell("%s", err.message);
+        return CTL_FAILED;
+    }
+    return CTL_OK;
+}
+
 static int run(const struct ctl_command *command, int argc, char **argv)
 {
     static struct ctl ctl = {.commands = commands};
@@ -81,7 +94,7 @@ static int run(const struct ctl_command *command, int argc, char **argv)
     }
     if (wants_help && status == CTL_OK) {
         ctl_print_help(command, stdout);
-        return CTL_OK;
+        return finish_printing();
     }
     if (err.code == 0 && stop_prepare(&err) == 0) {
         output_standard(&ctl.out, ctl.settings.color);
@@ -148,7 +161,7 @@ static int choose(int argc, char **argv)
 
     (void)fprintf(out, "netscopectl %s COMMAND [FLAGS]\n\n", argv[1]);
     ctl_print_summaries(commands, argv[1], out);
-    return wants_help ? CTL_OK : CTL_USAGE;
+    return wants_help ? finish_printing() : CTL_USAGE;
 }
 
 int main(int argc, char **argv)
@@ -162,19 +175,19 @@ int main(int argc, char **argv)
     }
     if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
         ctl_print_usage(commands, stdout);
-        return CTL_OK;
+        return finish_printing();
     }
     if (strcmp(first, "--version") == 0 || strcmp(first, "-V") == 0) {
         (void)printf("netscopectl %s\n", NETSCOPE_VERSION);
-        return CTL_OK;
+        return finish_printing();
     }
     if (strcmp(first, "--print-cli") == 0) {
         ctl_print_markdown(commands, stdout);
-        return CTL_OK;
+        return finish_printing();
     }
     if (strcmp(first, "--print-man") == 0) {
         ctl_print_man(commands, stdout);
-        return CTL_OK;
+        return finish_printing();
     }
     return choose(argc, argv);
 }

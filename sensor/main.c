@@ -63,6 +63,14 @@ static int check_health(const struct sensor_settings *settings)
                            stdout);
 }
 
+/* The status of a command that has only printed. */
+static int finish_printing(void)
+{
+    struct error err = {0};
+
+    return process_flush_output(&err) == 0 ? EXIT_SUCCESS : fail(&err, EXIT_FAILURE);
+}
+
 static int print_topics(const struct sensor_settings *settings)
 {
     kafka_topics_print(&settings->kafka, stdout);
@@ -70,7 +78,7 @@ static int print_topics(const struct sensor_settings *settings)
         (void)printf("# kafka_clusters.%s\n", settings->kafka_names[i]);
         kafka_topics_print(&settings->kafka_clusters[i], stdout);
     }
-    return EXIT_SUCCESS;
+    return finish_printing();
 }
 
 /* What the first word may ask for in place of a run, with the flags of one. */
@@ -148,11 +156,13 @@ int main(int argc, char **argv)
         return fail(&err, EXIT_FAILURE);
     }
     if (argc > 1 && strcmp(argv[1], "fields") == 0) {
-        return fields_main(argc, argv);
+        const int status = fields_main(argc, argv);
+
+        return status == EXIT_SUCCESS ? finish_printing() : status;
     }
     if (argc == 2 && strcmp(argv[1], "ipfix-elements") == 0) {
         ipfix_elements_print(stdout);
-        return EXIT_SUCCESS;
+        return finish_printing();
     }
     const enum first_word word = take_word(&argc, &argv);
 
@@ -170,7 +180,7 @@ int main(int argc, char **argv)
         return fail(&err, EXIT_USAGE);
     }
     if (run_printer(&command, config)) {
-        return EXIT_SUCCESS;
+        return finish_printing();
     }
     if (word == WORD_DOCTOR) {
         return sensor_doctor(&settings, command.is_json, stdout);
