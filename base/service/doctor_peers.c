@@ -247,7 +247,10 @@ void doctor_listen(struct doctor *doctor, const char *key, const char *address)
     if (error == 0) {
         doctor_add(doctor, DOCTOR_OK, "listen", NULL, "%s: %s is free", key, address);
     } else if (error == EADDRINUSE) {
-        doctor_add(doctor, DOCTOR_WARN, "listen", "ss -ltnp | grep ':PORT ' shows by whom",
+        char cure[64];
+
+        (void)snprintf(cure, sizeof(cure), "sudo ss -ltnp sport = :%s shows by whom", at.port_text);
+        doctor_add(doctor, DOCTOR_WARN, "listen", cure,
                    "%s: %s is in use: by this program already running, or by another", key,
                    address);
     } else {
