@@ -10,7 +10,7 @@ LOGS=$ROOT/build/logs
 PYTHON=/usr/bin/python3
 JOBS=${NETSCOPE_JOBS:-$(nproc)}
 CORPUS=${NETSCOPE_CORPUS:-$ROOT/../shared/corpus}
-GRPCURL_VERSION=v1.9.3
+GRPCURL_VERSION=v1.8.9
 HELM_VERSION=v3.11.3
 # Tests by name that have a leg of their own, since they need a tool from elsewhere.
 OWN_LEGS='browser|grpcurl|containers|kafka_broker|deploy_helm'
@@ -394,6 +394,19 @@ if [[ ${1:-} == --list ]]; then
     printf '%s\n' "${LEGS[@]}"
     exit 0
 fi
+check_names() {
+    local name
+    for name in "$@"; do
+        declare -F "leg_$name" >/dev/null || {
+            printf "no leg '%s'; there are: %s\n" "$name" "${LEGS[*]}" >&2
+            exit 2
+        }
+    done
+}
+if [[ ${1:-} == --check ]]; then # before anything is installed for them
+    check_names "${@:2}"
+    exit 0
+fi
 mkdir -p "$LOGS"
 if [[ ${1:-} == --leg ]]; then
     leg=$2
@@ -401,12 +414,7 @@ if [[ ${1:-} == --leg ]]; then
     exit 0
 fi
 (($# > 0)) || set -- "${LEGS[@]}"
-for name in "$@"; do
-    declare -F "leg_$name" >/dev/null || {
-        printf "no leg '%s'; there are: %s\n" "$name" "${LEGS[*]}" >&2
-        exit 2
-    }
-done
+check_names "$@"
 declare -A counts=([PASS]=0 [FAIL]=0 [SKIP]=0)
 rows=()
 declare -A beside=()

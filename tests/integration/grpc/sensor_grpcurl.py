@@ -18,7 +18,7 @@ import urllib.error
 import urllib.request
 
 SKIP = 77
-GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
+GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9"
 SERVICES = ("SensorService", "FlowService", "AlertService", "StatsService", "PacketService")
 failures = []
 

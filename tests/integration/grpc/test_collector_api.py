@@ -31,7 +31,7 @@ except ImportError:
     sys.exit(SKIPPED)
 
 TOOLS = os.environ.get("NETSCOPE_TOOLS", "")
-GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.9.3"
+GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9"
 READER, FULL = "reader-token-0123456789", "full-token-0123456789"
 
 
