@@ -31,7 +31,10 @@ static bool next_piece(const char **at, const char **piece, size_t *length)
 
 static char plain(char letter)
 {
-    return letter == '-' ? '_' : ascii_lower(letter);
+    if (letter == '-') {
+        return '_';
+    }
+    return ascii_lower(letter);
 }
 
 static bool is_word(const char *given, size_t given_length, const char *word, size_t length)

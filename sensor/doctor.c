@@ -236,7 +236,8 @@ static void look_at_directories(struct doctor *doctor, const struct sensor_setti
         doctor_directory(doctor, "sensor.state_directory", state, 0);
     } else {
         doctor_add(doctor, DOCTOR_WARN, "directory",
-                   "sensor.state_directory: /var/lib/netscope, or sensor.id",
+                   "nothing, where the systemd unit starts it (it gives /var/lib/netscope); else "
+                   "sensor.state_directory, or sensor.id",
                    "no state directory: the sensor's id is made of host name and interface");
     }
     doctor_directory(doctor, "spool.directory", spool_settings_directory(&settings->spool),
