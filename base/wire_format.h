@@ -34,6 +34,7 @@ enum wire_type {
 struct wire_reader {
     const uint8_t *at;
     const uint8_t *end;
+    const uint8_t *readable; /* bytes behind `end` up to here exist, and mean nothing */
     bool ok;
 };
 
@@ -49,7 +50,8 @@ struct wire_field {
 static inline struct wire_reader wire_reader_over(const void *bytes, size_t length)
 {
     const uint8_t *at = bytes;
-    return (struct wire_reader){.at = at, .end = at == NULL ? at : at + length, .ok = true};
+    const uint8_t *end = at == NULL ? at : at + length;
+    return (struct wire_reader){.at = at, .end = end, .readable = end, .ok = true};
 }
 
 static inline bool wire_at_end(const struct wire_reader *r)
@@ -69,28 +71,52 @@ static inline uint64_t wire_fail(struct wire_reader *r)
     return 0;
 }
 
-static inline uint64_t wire_read_varint(struct wire_reader *r)
+/* A varint of at most eight bytes, of which the first lies lowest in `word`; its length, 0: it is
+ * longer. */
+static ALWAYS_INLINE unsigned wire_varint_of_word(uint64_t word, uint64_t *value)
+{
+    const uint64_t last = ~word & UINT64_C(0x8080808080808080); /* bytes that none follows */
+
+    if (UNLIKELY(last == 0)) {
+        return 0;
+    }
+    word &= (last ^ (last - 1)) & UINT64_C(0x7f7f7f7f7f7f7f7f);
+    word = (word & UINT64_C(0x007f007f007f007f)) | (word & UINT64_C(0x7f007f007f007f00)) >> 1;
+    word = (word & UINT64_C(0x00003fff00003fff)) | (word & UINT64_C(0x3fff00003fff0000)) >> 2;
+    *value = (word & 0x0fffffff) | (word & UINT64_C(0x0fffffff00000000)) >> 4;
+    return (unsigned)__builtin_ctzll(last) / 8 + 1;
+}
+
+/* Byte by byte: part of wire_read_varint. */
+uint64_t wire_read_varint_slowly(struct wire_reader *r);
+
+/* Likewise: of most that are longer than a byte, two and three are all. */
+static inline uint64_t wire_read_long_varint(struct wire_reader *r)
+{
+    const uint8_t *const at = r->at;
+
+    if (LIKELY(r->end - at >= 3)) {
+        const uint64_t low = (at[0] & 0x7fU) | (at[1] & 0x7fU) << 7;
+
+        if (at[1] < 0x80) {
+            r->at = at + 2;
+            return low;
+        }
+        if (at[2] < 0x80) {
+            r->at = at + 3;
+            return low | (uint64_t)at[2] << 14;
+        }
+    }
+    return wire_read_varint_slowly(r);
+}
+
+/* Most are of one byte, and take no call. */
+static ALWAYS_INLINE uint64_t wire_read_varint(struct wire_reader *r)
 {
     if (LIKELY(r->at != r->end) && LIKELY(*r->at < 0x80)) {
         return *r->at++;
     }
-    uint64_t value = 0;
-    const uint8_t *at = r->at;
-    for (unsigned shift = 0; shift < 70; shift += 7) {
-        if (UNLIKELY(at == r->end)) {
-            return wire_fail(r);
-        }
-        const uint8_t byte = *at++;
-        if (UNLIKELY(shift == 63 && byte > 1)) {
-            return wire_fail(r); /* more than 64 bits */
-        }
-        value |= (uint64_t)(byte & 0x7f) << shift;
-        if (byte < 0x80) {
-            r->at = at;
-            return value;
-        }
-    }
-    return wire_fail(r);
+    return wire_read_long_varint(r);
 }
 
 static inline uint32_t wire_read_fixed32(struct wire_reader *r)

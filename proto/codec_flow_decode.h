@@ -16,7 +16,11 @@ static inline struct wire_reader take_message(struct wire_reader *r)
 {
     size_t length;
     const uint8_t *bytes = wire_read_bytes(r, &length);
-    return wire_reader_over(bytes, length);
+    struct wire_reader message = wire_reader_over(bytes, length);
+    if (LIKELY(bytes != NULL)) {
+        message.readable = r->readable;
+    }
+    return message;
 }
 
 static inline struct record_text take_text(struct wire_reader *r)
@@ -43,9 +47,45 @@ static inline void take_chars(struct wire_reader *r, char *out, size_t out_bytes
     text_into_chars(take_text(r), out, out_bytes);
 }
 
+/* A Timestamp or Duration as encoders write it: seconds, then nanos, each once or left out. False:
+ * it is none, or not far enough from the end of what can be read, and is left to
+ * read_time_message. */
+static ALWAYS_INLINE bool read_plain_time(const struct wire_reader *message, uint64_t *ns)
+{
+    const uint8_t *at = message->at;
+    uint64_t seconds = 0, nanos = 0;
+    unsigned length;
+
+    if (message->readable - message->end < 8) {
+        return false;
+    }
+    if (at != message->end && *at == NUMBER(1)) {
+        length = wire_varint_of_word(load_le64(at + 1), &seconds);
+        if (length == 0 || seconds >= UINT64_MAX / NS_PER_SECOND) {
+            return false;
+        }
+        at += 1 + length;
+    }
+    if (at < message->end && *at == NUMBER(2)) {
+        length = wire_varint_of_word(load_le64(at + 1), &nanos);
+        if (length == 0 || nanos >= NS_PER_SECOND) {
+            return false;
+        }
+        at += 1 + length;
+    }
+    *ns = seconds * NS_PER_SECOND + nanos;
+    return at == message->end;
+}
+
 MUST_USE static inline bool take_time(struct wire_reader *r, uint64_t *ns)
 {
     struct wire_reader message = take_message(r);
+    uint64_t plain_ns;
+
+    if (LIKELY(*ns == 0 && read_plain_time(&message, &plain_ns))) {
+        *ns = plain_ns;
+        return true;
+    }
     return read_time_message(&message, ns);
 }
 

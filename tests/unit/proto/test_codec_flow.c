@@ -362,6 +362,64 @@ static void no_truncation_reads_past_its_end(void **state)
     }
 }
 
+/* What lies behind a record says nothing, though bytes from there on are read faster. */
+static void a_record_reads_the_same_whatever_lies_behind_it(void **state)
+{
+    (void)state;
+    struct record_random random = record_random_from(11);
+    for (int i = 0; i < RECORDS; i++) {
+        const size_t length = encode_random(&random);
+        /* Cut as well: a number that goes on in what is not the record's any more. */
+        const size_t taken = i % 2 == 0 ? length : record_random_below(&random, (uint32_t)length);
+        uint8_t *alone = malloc(taken + 1);
+        assert_non_null(alone);
+        memcpy(alone, encoded, taken);
+        memset(other, i % 3 == 0 ? 0xff : i % 3, taken + 16);
+        memcpy(other, encoded, taken);
+        const bool is_read = codec_decode_flow(alone, taken, &decoded);
+        const size_t expected = is_read ? codec_encode_flow(&decoded, again, sizeof again) : 0;
+        memset(&decoded, 0, sizeof decoded);
+        assert_int_equal(codec_decode_flow(other, taken, &decoded), is_read);
+        if (is_read) {
+            assert_int_equal(codec_encode_flow(&decoded, encoded, sizeof encoded), expected);
+            assert_memory_equal(encoded, again, expected);
+        }
+        free(alone);
+    }
+}
+
+/* Seconds and nanos of all sizes, at the end of the record and with much behind them. */
+static void times_of_all_sizes_are_read(void **state)
+{
+    static const uint64_t seconds[] = {0, 1, 127, 128, 1700000000, UINT64_C(0x7ffffffff)};
+    static const uint64_t nanos[] = {0, 1, 127, 128, 16383, 16384, 2097152, 268435456, 999999999};
+    uint8_t bytes[64];
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(seconds) * ARRAY_COUNT(nanos) * 4; i++) {
+        const uint64_t s = seconds[i / 4 % ARRAY_COUNT(seconds)];
+        const uint64_t n = nanos[i / 4 / ARRAY_COUNT(seconds)];
+        struct wire_writer inner = wire_writer_over(other, sizeof other);
+        struct wire_writer w = wire_writer_over(bytes, sizeof bytes);
+        if (i % 2 == 0) { /* another order is legal, too */
+            wire_write_varint(&inner, 1, s);
+        }
+        wire_write_varint(&inner, 2, n);
+        if (i % 2 != 0) {
+            wire_write_varint(&inner, 1, s);
+        }
+        wire_write_bytes(&w, 7, other, wire_written(&inner));
+        if (i / 2 % 2 == 0) {
+            wire_write_bytes(&w, 1000, "unknown to all", 14);
+        }
+        const bool is_time = s < UINT64_MAX / NS_PER_SECOND;
+        assert_int_equal(codec_decode_flow(bytes, wire_written(&w), &decoded), is_time);
+        if (is_time) {
+            assert_true(decoded.end_ns == s * NS_PER_SECOND + n);
+        }
+    }
+}
+
 static void too_little_room_gives_0_and_just_enough_is_enough(void **state)
 {
     (void)state;
@@ -590,6 +648,8 @@ int main(void)
         cmocka_unit_test(unknown_fields_are_stepped_over_at_every_level),
         cmocka_unit_test(a_sub_message_in_two_pieces_is_merged),
         cmocka_unit_test(no_truncation_reads_past_its_end),
+        cmocka_unit_test(a_record_reads_the_same_whatever_lies_behind_it),
+        cmocka_unit_test(times_of_all_sizes_are_read),
         cmocka_unit_test(too_little_room_gives_0_and_just_enough_is_enough),
         cmocka_unit_test(texts_beyond_their_limit_are_cut_and_fit),
         cmocka_unit_test(a_cut_text_ends_with_a_whole_character),
