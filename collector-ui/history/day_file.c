@@ -39,13 +39,9 @@ static const char schema[] =
 static_assert(DAY_FORMAT == 1, "as the schema says");
 
 static const char *const statements[DAY_STATEMENT_COUNT] = {
-    [DAY_FLOW] = /* a file of another version has its columns in another order, or more of them */
-    "INSERT INTO flows(end_ns, start_ns, delta_start_ns, sensor_id, boot_no, seq, flow_id,"
-    " event, ip_version, protocol, client_ip, server_ip, client_port, server_port, server_name,"
-    " app, tcp_state, bytes_forward, bytes_reverse, packets_forward, packets_reverse,"
-    " retransmits, rtt_ns, vlan, community_id, total_bytes, total_packets, bytes_in, label,"
-    " missed_bytes, midstream, failed, record)"
-    " VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?,?)",
+    /* By name: a file of another version has its columns in another order, or more of them. */
+    [DAY_FLOWS] =
+        "INSERT INTO flows(" FLOW_ROWS_COLUMNS ") SELECT " FLOW_ROWS_COLUMNS " FROM flow_rows",
     [DAY_ALERT] = "INSERT INTO alerts(last_ns, alert_id, state, record) VALUES(?,?,?,?)",
     [DAY_STATS] = "INSERT INTO stats(end_ns, sensor_id, boot_no, seq, record) VALUES(?,?,?,?,?)",
     [DAY_PACKET] = "INSERT OR REPLACE INTO packets(number, record) VALUES(?,?)",
@@ -119,6 +115,14 @@ int day_file_step(struct day_file *file, enum day_statement statement, struct er
     return result;
 }
 
+int day_file_put_rows(struct day_file *file, struct error *err)
+{
+    const int result = flow_rows_count(file->rows) == 0 ? 0 : day_file_step(file, DAY_FLOWS, err);
+
+    flow_rows_clear(file->rows);
+    return result;
+}
+
 /* Columns that files of earlier versions lack; NULL in their rows. */
 static int add_columns(struct day_file *file, struct error *err)
 {
@@ -165,7 +169,7 @@ static int check_format(struct day_file *file, struct error *err)
 struct day_file *day_file_open(const char *path, int64_t day, struct error *err)
 {
     AUTO(day_file) file = calloc(1, sizeof *file);
-    if (file == NULL) {
+    if (file == NULL || (file->rows = flow_rows_new()) == NULL) {
         error_set(err, ENOMEM, "%s: out of memory", path);
         return NULL;
     }
@@ -184,10 +188,15 @@ struct day_file *day_file_open(const char *path, int64_t day, struct error *err)
     sqlite3_busy_timeout(file->db, 10000);
     if (check_format(file, err) != 0 ||
         day_file_run(file,
-                     "PRAGMA page_size=8192; PRAGMA journal_mode=WAL; PRAGMA synchronous=NORMAL;"
-                     "PRAGMA wal_autocheckpoint=0; PRAGMA cache_size=-16384;",
+                     "PRAGMA page_size=16384; PRAGMA journal_mode=WAL;"
+                     "PRAGMA synchronous=NORMAL; PRAGMA wal_autocheckpoint=0;"
+                     "PRAGMA cache_size=-24576;",
                      err) != 0 ||
         day_file_run(file, schema, err) != 0 || add_columns(file, err) != 0) {
+        return NULL;
+    }
+    if (flow_rows_register(file->rows, file->db) != SQLITE_OK) {
+        day_file_error(file, err);
         return NULL;
     }
     for (unsigned i = 0; i < DAY_STATEMENT_COUNT; i++) {
@@ -209,5 +218,6 @@ void day_file_free(struct day_file *file)
         sqlite3_finalize(file->statements[i]);
     }
     sqlite3_close(file->db);
+    flow_rows_free(file->rows);
     free(file);
 }

@@ -1,7 +1,8 @@
 /* One SQLite file of the store: the rows of one UTC day of receive time, or (day 0) the archive of
  * minute and hour sums that outlive their day.
  *
- * WAL, synchronous NORMAL, only the time index. Depends on: base, SQLite. One file, one thread. */
+ * WAL, synchronous NORMAL, only the time index. Depends on: base, proto, SQLite. One file, one
+ * thread. */
 #pragma once
 
 #include <sqlite3.h>
@@ -11,9 +12,10 @@
 
 #include "base/attributes.h"
 #include "base/error.h"
+#include "collector-ui/history/flow_rows.h"
 
 enum day_statement {
-    DAY_FLOW,
+    DAY_FLOWS,
     DAY_ALERT,
     DAY_STATS,
     DAY_PACKET,
@@ -30,7 +32,8 @@ enum day_statement {
 struct day_file {
     sqlite3 *db;
     sqlite3_stmt *statements[DAY_STATEMENT_COUNT];
-    int64_t day; /* days since 1970 */
+    struct flow_rows *rows; /* that wait for day_file_put_rows */
+    int64_t day;            /* days since 1970 */
     char path[4096];
 };
 
@@ -54,4 +57,6 @@ DEFINE_AUTO(day_file, day_file_free);
 MUST_USE int day_file_run(struct day_file *file, const char *sql, struct error *err);
 /* Steps a statement that gives no row, and resets it. */
 MUST_USE int day_file_step(struct day_file *file, enum day_statement statement, struct error *err);
+/* All flow records that wait, in their order; then none waits. */
+MUST_USE int day_file_put_rows(struct day_file *file, struct error *err);
 int day_file_error(struct day_file *file, struct error *err);

@@ -121,7 +121,7 @@ struct history *history_new(const struct history_settings *settings, struct erro
     h->settings.packet_buffer = settings->packet_buffer != 0 ? settings->packet_buffer : 2000;
     h->settings.queue_batches = settings->queue_batches != 0 ? settings->queue_batches : 256;
     h->settings.commit_ns = settings->commit_ns != 0 ? settings->commit_ns : NS_PER_SEC;
-    h->settings.commit_rows = settings->commit_rows != 0 ? settings->commit_rows : 5000;
+    h->settings.commit_rows = settings->commit_rows != 0 ? settings->commit_rows : 20000;
     h->settings.query_time_ns =
         settings->query_time_ns != 0 ? settings->query_time_ns : 20 * NS_PER_SEC;
     h->settings.query_rows = settings->query_rows != 0 ? settings->query_rows : 5000000;

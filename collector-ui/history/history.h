@@ -68,7 +68,7 @@ struct history_settings {
     uint64_t retention_bytes; /* and the oldest while all together are larger */
     uint32_t queue_batches;   /* waiting for the store thread */
     uint64_t commit_ns;       /* longest time between two transactions: 1 s */
-    uint32_t commit_rows;     /* 5000 */
+    uint32_t commit_rows;     /* 20000 */
     uint32_t packet_buffer;   /* packet samples kept, newest; 0: 2000 */
     uint64_t rollup_rest_ns;  /* sums of a step that is over stay in memory; 0: 60 s */
     uint64_t query_time_ns;   /* one query may take; 0: 20 s */

@@ -120,6 +120,7 @@ struct history {
     uint32_t boots_count, boots_room;
     struct open_rollup *rollups; /* open addressing, ROLLUPS_OPEN_MAX * 2 */
     uint32_t rollups_count;
+    uint64_t rollups_generation; /* counts up where they move or go */
     struct codec_slice *slices;
     struct flow_record *flow;
     struct alert_record *alert;
@@ -153,16 +154,6 @@ struct history {
 MUST_USE int store_apply(struct history *h, const struct queued_batch *batch, struct error *err);
 MUST_USE int store_commit(struct history *h, struct error *err);
 void store_checkpoint(struct history *h);
-
-/* store_flow.c */
-struct flow_place {
-    const char *sensor_id;
-    int64_t boot_no; /* of the file */
-    uint64_t seq;
-};
-/* To a DAY_FLOW; all is borrowed until it has been stepped. */
-void store_bind_flow(sqlite3_stmt *to, const struct flow_record *flow,
-                     const struct codec_slice *bytes, const struct flow_place *place);
 
 /* store_open.c */
 #define META_DELTA_MAX "delta_max_ns"  /* of struct file_entry, */

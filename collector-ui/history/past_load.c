@@ -148,9 +148,8 @@ static void put(struct loading *l, const struct codec_slice *bytes)
         l->unreadable += boot >= 0;
         return;
     }
-    store_bind_flow(l->to->statements[DAY_FLOW], l->flow, bytes,
-                    &(struct flow_place){l->sensor_id, boot, l->seq});
-    l->result = day_file_step(l->to, DAY_FLOW, l->err);
+    flow_rows_add(l->to->rows, l->flow, bytes, &(struct flow_place){l->sensor_id, boot, l->seq});
+    l->result = day_file_put_rows(l->to, l->err);
     l->file->rows += l->result == 0;
 }
 

@@ -6,28 +6,63 @@
 #include "base/clock.h"
 #include "collector-ui/history/history_private.h"
 
+/* Sums that the last record of the batch went to; those of the next are mostly the same. */
+struct last_sums {
+    struct rollup *rollup; /* NULL: there is none yet */
+    int64_t start_s;
+    uint64_t generation; /* of the history's rollups; at another one they lie elsewhere */
+};
+
 struct applying {
     struct history *h;
     const struct queued_batch *batch;
     int64_t boot_no;
+    struct last_sums minute, hour; /* of flow records */
     struct error *err;
 };
 
-static int add_to_rollup(struct applying *a, uint32_t step, uint64_t at_ns,
-                         const struct flow_record *flow, const struct stats_record *stats)
+static int add_stats_to_sums(struct applying *a, uint32_t step, uint64_t at_ns,
+                             const struct stats_record *stats)
 {
     const int64_t second = (int64_t)(at_ns / NS_PER_SEC);
     struct rollup *const rollup =
         rollup_open(a->h, step, second - second % step, a->batch->sensor_id, a->err);
+
     if (rollup == NULL) {
         return -a->err->code;
     }
-    if (flow != NULL) {
-        rollup_add_flow(rollup, flow, step == 60);
-    } else {
-        rollup_add_stats(rollup, stats);
-    }
+    rollup_add_stats(rollup, stats);
     return 0;
+}
+
+/* NULL with the error. */
+static struct rollup *sums_of(struct applying *a, uint32_t step, uint64_t at_ns,
+                              struct last_sums *last)
+{
+    const int64_t second = (int64_t)(at_ns / NS_PER_SEC);
+    const int64_t start_s = second - second % step;
+
+    if (last->rollup == NULL || last->start_s != start_s ||
+        last->generation != a->h->rollups_generation) {
+        last->rollup = rollup_open(a->h, step, start_s, a->batch->sensor_id, a->err);
+        last->start_s = start_s;
+        last->generation = a->h->rollups_generation;
+    }
+    return last->rollup;
+}
+
+static int add_flow_to_sums(struct applying *a, const struct flow_record *flow)
+{
+    struct rollup *rollup = sums_of(a, 60, flow->end_ns, &a->minute);
+
+    if (rollup != NULL) {
+        rollup_add_flow(rollup, flow, true);
+        rollup = sums_of(a, 3600, flow->end_ns, &a->hour);
+    }
+    if (rollup != NULL) {
+        rollup_add_flow(rollup, flow, false);
+    }
+    return rollup == NULL ? -a->err->code : 0;
 }
 
 static int put_flow(struct applying *a, const struct codec_slice *bytes, uint64_t seq)
@@ -38,15 +73,10 @@ static int put_flow(struct applying *a, const struct codec_slice *bytes, uint64_
         h->pending.records_undecodable++;
         return 0;
     }
-    store_bind_flow(h->file->statements[DAY_FLOW], f, bytes,
-                    &(struct flow_place){a->batch->sensor_id, a->boot_no, seq});
-    int result = day_file_step(h->file, DAY_FLOW, a->err);
-    if (result == 0) {
-        result = add_to_rollup(a, 60, f->end_ns, f, NULL);
-    }
-    if (result == 0) {
-        result = add_to_rollup(a, 3600, f->end_ns, f, NULL);
-    }
+    flow_rows_add(h->file->rows, f, bytes,
+                  &(struct flow_place){a->batch->sensor_id, a->boot_no, seq});
+    int result = flow_rows_are_full(h->file->rows) ? day_file_put_rows(h->file, a->err) : 0;
+    result = result != 0 ? result : add_flow_to_sums(a, f);
     store_note_flow(h, f);
     if (h->pending_first_ns == 0 || f->end_ns < h->pending_first_ns) {
         h->pending_first_ns = f->end_ns;
@@ -117,7 +147,7 @@ static int put_stats(struct applying *a, const struct codec_slice *bytes, uint64
     int result = day_file_step(h->file, DAY_STATS, a->err);
     static const uint32_t steps[] = {1, 60, 3600};
     for (unsigned i = 0; i < ARRAY_COUNT(steps) && result == 0 && at_ns != 0; i++) {
-        result = add_to_rollup(a, steps[i], at_ns, NULL, h->stats);
+        result = add_stats_to_sums(a, steps[i], at_ns, h->stats);
     }
     live_add_stats(h->live, a->batch->sensor_id, a->batch->batch.boot_id, h->stats);
     if (h->stats->totals.packets > 0) {
@@ -178,7 +208,7 @@ static int put_records(struct applying *a, const struct codec_batch *list, uint6
         }
         h->transaction_rows++;
     }
-    return result;
+    return result != 0 ? result : day_file_put_rows(h->file, a->err); /* they borrow the batch */
 }
 
 static int begin(struct history *h, const struct queued_batch *batch, struct error *err)
@@ -204,7 +234,7 @@ static int begin(struct history *h, const struct queued_batch *batch, struct err
     if (h->is_in_transaction) {
         return 0;
     }
-    const int result = day_file_run(h->file, "BEGIN", err);
+    const int result = day_file_run(h->file, "BEGIN IMMEDIATE", err);
     h->is_in_transaction = result == 0;
     h->transaction_rows = 0;
     h->transaction_started_ns = clock_monotonic_ns();
@@ -237,7 +267,8 @@ int store_apply(struct history *h, const struct queued_batch *batch, struct erro
     struct codec_batch list;
     if (codec_decode_batch(b->message, b->length, &list, h->slices, BATCH_RECORDS_MAX) &&
         list.record_count == b->record_count) {
-        struct applying applying = {h, batch, store_boot_no(h, b->boot_id, err), err};
+        struct applying applying = {
+            .h = h, .batch = batch, .boot_no = store_boot_no(h, b->boot_id, err), .err = err};
         result = applying.boot_no < 0 ? (int)applying.boot_no : put_records(&applying, &list, skip);
     } else {
         h->pending.records_undecodable += b->record_count - skip;

@@ -225,6 +225,7 @@ static void forget_those_over(struct history *h)
     }
     free(h->rollups);
     h->rollups = kept;
+    h->rollups_generation++;
 }
 
 int rollups_write(struct history *h, struct error *err)
@@ -265,4 +266,5 @@ void rollups_forget(struct history *h)
         }
     }
     h->rollups_count = 0;
+    h->rollups_generation++;
 }

@@ -341,7 +341,7 @@ int main(int argc, char **argv)
                                                             .retention_ns = 3650 * DAY_NS,
                                                             .queue_batches = 16,
                                                             .commit_ns = NS_PER_SEC,
-                                                            .commit_rows = 5000,
+                                                            .commit_rows = 20000,
                                                             .query_time_ns = 600 * NS_PER_SEC,
                                                             .query_rows = UINT64_C(1) << 40,
                                                             .merge_tolerance_ns = NS_PER_SEC,

@@ -94,8 +94,8 @@ static void add_row(struct place *place, uint32_t at)
     const struct codec_slice bytes = {place->encoded[at], (uint32_t)place->lengths[at]};
     const struct flow_place row = {.sensor_id = sensor, .boot_no = 1, .seq = at + 1U};
 
-    store_bind_flow(place->file->statements[DAY_FLOW], f, &bytes, &row);
-    assert_int_equal(day_file_step(place->file, DAY_FLOW, &err), 0);
+    flow_rows_add(place->file->rows, f, &bytes, &row);
+    assert_int_equal(day_file_put_rows(place->file, &err), 0);
 }
 
 /* ---- filters ---- */

@@ -1,8 +1,11 @@
 /* What goes into the store, comes back after a restart, and is counted once. */
 #include <dirent.h>
 #include <malloc.h>
+#include <pthread.h>
 #include <setjmp.h>
+#include <sqlite3.h>
 #include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -294,6 +297,103 @@ static void garbage_is_counted_and_the_stream_goes_on(void **state)
     harness_remove(&h);
 }
 
+/* More than SQLite is told of at once, and what one of them cannot be. */
+static void a_long_batch_is_stored_whole_and_in_its_order(void **state)
+{
+    (void)state;
+    enum { COUNT = 1000 };
+    struct harness h;
+    char path[128], sql[] = "SELECT seq, flow_id, typeof(flow_id), typeof(vlan), typeof(sensor_id),"
+                            " length(record) > 0 FROM flows ORDER BY rowid";
+    sqlite3 *db = NULL;
+    sqlite3_stmt *rows = NULL;
+    struct flow_record *const flows = calloc(COUNT, sizeof *flows);
+    assert_non_null(flows);
+    harness_open(&h);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        harness_flow_init(&flows[i], (UINT64_C(1) << 63) - 500 + i,
+                          HARNESS_TIME_NS + (i * 7919 % COUNT) * SECOND, 1);
+        flows[i].has_vlan = i % 2 == 0;
+    }
+    harness_offer_flows(&h, "s-1", 1, flows, COUNT);
+    harness_wait(&h, COUNT);
+    (void)snprintf(path, sizeof path, "%s/day-2026-03-01.db", h.directory);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    assert_int_equal(sqlite3_prepare_v2(db, sql, -1, &rows, NULL), SQLITE_OK);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        assert_int_equal(sqlite3_step(rows), SQLITE_ROW);
+        assert_int_equal(sqlite3_column_int(rows, 0), i + 1);
+        assert_true((uint64_t)sqlite3_column_int64(rows, 1) == flows[i].flow_id);
+        assert_string_equal((const char *)sqlite3_column_text(rows, 2), "integer");
+        assert_string_equal((const char *)sqlite3_column_text(rows, 3),
+                            i % 2 == 0 ? "integer" : "null");
+        assert_string_equal((const char *)sqlite3_column_text(rows, 4), "text");
+        assert_int_equal(sqlite3_column_int(rows, 5), 1);
+    }
+    assert_int_equal(sqlite3_step(rows), SQLITE_DONE);
+    sqlite3_finalize(rows);
+    sqlite3_close(db);
+    free(flows);
+    harness_remove(&h);
+}
+
+struct offering {
+    struct harness *harness;
+    uint32_t batches;
+    _Atomic uint32_t offered;
+};
+
+static void *offer_all(void *context)
+{
+    struct offering *const o = context;
+    for (uint32_t i = 0; i < o->batches; i++) {
+        harness_flows(o->harness, "s-1", i * 10 + 1, 10, 100, 10);
+        atomic_fetch_add(&o->offered, 1);
+    }
+    return NULL;
+}
+
+/* Another program holds the file, say; ingest has acknowledged what is offered, and waits. */
+static void a_store_that_cannot_keep_up_shows_its_queue_and_loses_nothing(void **state)
+{
+    (void)state;
+    struct harness h;
+    struct history_counts counts;
+    char path[128];
+    sqlite3 *db = NULL;
+    pthread_t thread;
+    harness_open(&h);
+    const uint32_t queue_max = h.settings.queue_batches;
+    struct offering o = {.harness = &h, .batches = 3 * queue_max};
+    harness_flows(&h, "s-0", 1, 10, 100, 10);
+    harness_wait(&h, 10);
+    history_counts_read(h.history, &counts);
+    (void)snprintf(path, sizeof path, "%s/day-2026-03-01.db", h.directory);
+    assert_int_equal(sqlite3_open(path, &db), SQLITE_OK);
+    sqlite3_busy_timeout(db, 5000);
+    assert_int_equal(sqlite3_exec(db, "BEGIN IMMEDIATE", NULL, NULL, NULL), SQLITE_OK);
+    assert_int_equal(pthread_create(&thread, NULL, offer_all, &o), 0);
+    for (unsigned i = 0; i < 400 && counts.queue_used < queue_max; i++) {
+        usleep(10000);
+        history_counts_read(h.history, &counts);
+    }
+    usleep(200000); /* time to take more than there is room for */
+    history_counts_read(h.history, &counts);
+    assert_int_equal(counts.queue_used, queue_max);
+    assert_int_equal(counts.records_in, 10);
+    assert_in_range(atomic_load(&o.offered), queue_max, queue_max + 1); /* one is being stored */
+    assert_null(history_failure(h.history));
+    assert_int_equal(sqlite3_exec(db, "ROLLBACK", NULL, NULL, NULL), SQLITE_OK);
+    sqlite3_close(db);
+    assert_int_equal(pthread_join(thread, NULL), 0);
+    harness_wait(&h, 10 + (uint64_t)o.batches * 10);
+    history_counts_read(h.history, &counts);
+    assert_int_equal(counts.records_stored, 10 + o.batches * 10);
+    assert_int_equal(counts.records_duplicate, 0);
+    assert_int_equal(counts.queue_used, 0);
+    harness_remove(&h);
+}
+
 static void a_directory_that_cannot_be_made_is_named(void **state)
 {
     (void)state;
@@ -315,6 +415,8 @@ int main(void)
         cmocka_unit_test(a_damaged_day_file_is_set_aside),
         cmocka_unit_test(retention_drops_whole_days_and_keeps_their_sums),
         cmocka_unit_test(garbage_is_counted_and_the_stream_goes_on),
+        cmocka_unit_test(a_long_batch_is_stored_whole_and_in_its_order),
+        cmocka_unit_test(a_store_that_cannot_keep_up_shows_its_queue_and_loses_nothing),
         cmocka_unit_test(a_directory_that_cannot_be_made_is_named),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
