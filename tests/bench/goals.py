@@ -83,6 +83,9 @@ def judge(results, programs, extras):
                   number(programs, "codec_bench", r"encode, few fields\s+([\d.]+)"), 80, 40, 0, " ns")
     table.at_most("JSON of a record of 400 bytes", number(programs, "codec_bench", r"JSON from.*?([\d.]+) ns"),
                   3000, 1500, 0, " ns")
+    for kind in ("plain", "typical"):
+        table.at_most(f"store, {kind} records: CPU by that of SQLite alone",
+                      number(programs, "store_bench", rf"store, {kind} records.*?([\d.]+) times SQLite"), 3.5, 2.5, 1)
     for workload, must, aim in (("small", 550, 400), ("mix", 600, 450), ("flood", 1000, 700)):
         table.at_most(f"{workload}: instructions a packet (callgrind)",
                       number(programs, "instructions", rf"(?m)^{workload}\s+(\d+)"), must, aim, 0)

@@ -152,6 +152,7 @@ PROGRAMS = [
     ("codec_bench", "records: encode and decode"),
     ("grpc_bench", "gRPC records"),
     ("tls_bench", "TLS and QUIC handshakes"),
+    ("store_bench", "the collector's store: records into it"),
 ]
 KAFKA_RECORDS, KAFKA_RATE = 1_000_000, 200_000
 
