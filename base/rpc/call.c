@@ -330,6 +330,7 @@ static void read_closed(struct rpc_call *call)
 static void message_arrived(struct rpc_call *call, grpc_byte_buffer *buffer)
 {
     call->messages_received++;
+    atomic_store(&call->has_spoken, true);
     if (call->server != NULL && call->method->is_single_request && call->messages_received > 1) {
         rpc_finish(call, RPC_UNIMPLEMENTED, "one request message is expected, a second one came");
         return;

@@ -163,6 +163,11 @@ struct rpc_call {
     size_t own_headers_count;
 
     struct rpc_call *previous, *next; /* in the server's list, under its lock */
+    /* Server: when it came, whether a message has come, whether it was ended for want of one (under
+     * the server's lock). */
+    uint64_t begun_ns;
+    atomic_bool has_spoken;
+    bool is_given_up;
 };
 
 MUST_USE struct rpc_call *rpc_call_new(const struct rpc_method *method, struct rpc_queue *queue,

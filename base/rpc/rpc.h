@@ -274,6 +274,10 @@ struct rpc_server_options {
                                        for them */
     uint64_t connection_grace_ns;   /* with connection_age_max_ns */
     uint64_t handshake_timeout_ns;  /* TLS and HTTP/2 settings must be through by then */
+    uint64_t first_message_ns;      /* a call that has sent none by then ends with
+                                     * DEADLINE_EXCEEDED when others come. 0 = off */
+    uint64_t connection_idle_ns;    /* a connection without a call is closed after so long; its
+                                     * client dials again with the next one. 0 = off */
     /* Asked before on_start, on the call's thread. RPC_OK lets the call in; otherwise the call ends
      * with that status and the sentence in `reason`. NULL: all are let in. */
     enum rpc_status (*authorize)(void *context, struct rpc_call *call, const char *path,
@@ -282,7 +286,7 @@ struct rpc_server_options {
 };
 
 /* 16 MiB, window 512 KiB, 1024 streams, 16384 calls, 16 KiB headers, keepalive 30 s / 10 s, pings
- * from 5 s, handshake 20 s. */
+ * from 5 s, handshake 20 s, a first message within 30 s, idle connections for 10 minutes. */
 struct rpc_server_options rpc_server_options_default(void);
 
 /* PEM files. They are read again when they have changed on disk, and the next handshake uses them;
@@ -324,6 +328,7 @@ struct rpc_server_counts {
     uint64_t calls_refused;    /* by authorize */
     uint64_t calls_over_limit; /* by calls_max */
     uint64_t calls_unknown;    /* no such method */
+    uint64_t calls_silent;     /* ended: first_message_ns */
     uint64_t messages_dropped; /* by the queues of its calls */
     uint32_t calls_live;
     /* Of TCP; 0 without connections_max. */

@@ -10,6 +10,7 @@
 #include <grpc/support/time.h>
 
 #include "base/clock.h"
+#include "base/log.h"
 #include "base/rpc/internal.h"
 #include "base/rpc/server.h"
 
@@ -29,6 +30,8 @@ struct rpc_server_options rpc_server_options_default(void)
         .ping_interval_min_ns = 5 * NS_PER_SEC,
         .connection_grace_ns = 10 * NS_PER_SEC,
         .handshake_timeout_ns = 20 * NS_PER_SEC,
+        .first_message_ns = 30 * NS_PER_SEC,
+        .connection_idle_ns = 600 * NS_PER_SEC,
     };
 }
 
@@ -68,6 +71,9 @@ static grpc_server *core_new(const struct rpc_server_options *o)
         time_argument(GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
                       o->ping_interval_min_ns),
         time_argument(GRPC_ARG_SERVER_HANDSHAKE_TIMEOUT_MS, o->handshake_timeout_ns),
+        /* Without an end a client that asks for nothing keeps its place among connections_max. */
+        time_argument(GRPC_ARG_MAX_CONNECTION_IDLE_MS,
+                      o->connection_idle_ns == 0 ? UINT64_MAX : o->connection_idle_ns),
         time_argument(GRPC_ARG_MAX_CONNECTION_AGE_MS, o->connection_age_max_ns),
         time_argument(GRPC_ARG_MAX_CONNECTION_AGE_GRACE_MS, o->connection_grace_ns),
     };
@@ -183,10 +189,48 @@ void rpc_server_services(const struct rpc_server *server,
 
 static const struct rpc_method unknown_method = {.path = "", .is_auth_exempt = true};
 
+static void end_silent(struct rpc_call *call, void *unused)
+{
+    static struct log_limit limit;
+    char peer[RPC_PEER_BYTES];
+
+    (void)unused;
+    if (atomic_load(&call->has_spoken)) {
+        return; /* meanwhile */
+    }
+    if (log_allowed(&limit, NS_PER_SEC, NULL)) {
+        rpc_peer(call, peer);
+        log_warn("rpc", "a call is ended: it has begun and sent no message", "peer=%s method=%s",
+                 peer, call->method->path);
+    }
+    rpc_finish(call, RPC_DEADLINE_EXCEEDED, "no message came in time");
+}
+
+/* Calls that have begun and say nothing keep places that others want: each new call looks after
+ * them, at most once a second. Lock held, as in drain_calls_locked. */
+static void end_silent_locked(struct rpc_server *server, uint64_t now_ns)
+{
+    const uint64_t patience_ns = server->options.first_message_ns;
+
+    if (patience_ns == 0 || now_ns < server->silent_look_ns) {
+        return;
+    }
+    server->silent_look_ns = now_ns + (patience_ns < NS_PER_SEC ? patience_ns : NS_PER_SEC);
+    for (struct rpc_call *call = server->calls; call != NULL; call = call->next) {
+        if (!call->is_given_up && !atomic_load(&call->has_spoken) &&
+            now_ns - call->begun_ns > patience_ns && rpc_post(call, end_silent, NULL)) {
+            call->is_given_up = true;
+            server->counts.calls_silent++;
+        }
+    }
+}
+
 static void link_call(struct rpc_server *server, struct rpc_call *call, bool *is_over_limit,
                       bool *is_stopping)
 {
+    call->begun_ns = clock_monotonic_ns();
     pthread_mutex_lock(&server->lock);
+    end_silent_locked(server, call->begun_ns);
     *is_over_limit = server->counts.calls_live >= server->options.calls_max;
     *is_stopping = server->state != SERVER_STARTED;
     server->counts.calls_live++;

@@ -36,5 +36,6 @@ struct rpc_server {
     bool is_shut;
     size_t slots_armed;
     struct rpc_call *calls;
+    uint64_t silent_look_ns; /* not looked for silent calls again before */
     struct rpc_server_counts counts;
 };

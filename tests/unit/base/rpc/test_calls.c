@@ -1,4 +1,6 @@
 /* All four kinds of call, and the ways a call ends. */
+#include <unistd.h>
+
 #include "tests/unit/base/rpc/fixture.h"
 
 static struct fixture fixture;
@@ -355,6 +357,101 @@ static void posted_work_runs_even_when_the_call_is_over(void **state)
     outcome_free(outcome);
 }
 
+/* Calls that begin and send nothing fill the server; who comes behind their time finds a place. */
+static void calls_that_say_nothing_do_not_keep_others_out(void **state)
+{
+    enum { SILENT = 4 };
+    struct rpc_server_options options = rpc_server_options_default();
+    const struct rpc_method method = {.path = "/test.Echo/Talk", RECORDING_CALLBACKS};
+    struct outcome *outcomes[SILENT], *spoken = outcome_new(), *last = outcome_new();
+    struct rpc_call *calls[SILENT];
+    struct error err = {0};
+    struct fixture full;
+    struct rpc_server_counts counts;
+
+    (void)state;
+    options.calls_max = SILENT + 1;
+    options.first_message_ns = 100 * NS_PER_MS;
+    fixture_open(&full, &options, NULL);
+    const struct rpc_call_options talk = {.timeout_ns = 60 * NS_PER_SEC, .user_data = spoken};
+    struct rpc_call *speaker = rpc_call_start(full.channel, &method, &talk, &err);
+
+    assert_non_null(speaker);
+    assert_int_equal(rpc_send(speaker, rpc_bytes_copy("hello", 5)), RPC_SEND_QUEUED);
+    outcome_wait_messages(spoken, 1);
+    for (unsigned i = 0; i < SILENT; i++) {
+        outcomes[i] = outcome_new();
+        const struct rpc_call_options silent = {.timeout_ns = 60 * NS_PER_SEC,
+                                                .user_data = outcomes[i]};
+        calls[i] = rpc_call_start(full.channel, &method, &silent, &err);
+        assert_non_null(calls[i]);
+    }
+    enum rpc_status status = RPC_RESOURCE_EXHAUSTED;
+    for (unsigned tries = 0; tries < 400 && status != RPC_OK; tries++) {
+        outcome_free(last);
+        last = outcome_new();
+        status = fixture_unary(full.channel, "/test.Echo/Unary", "x", 1, NULL, last);
+        assert_true(status == RPC_OK || status == RPC_RESOURCE_EXHAUSTED);
+        (void)usleep(50000);
+    }
+    assert_int_equal(status, RPC_OK);
+    for (unsigned i = 0; i < SILENT; i++) {
+        while (!rpc_is_done(calls[i])) { /* a further call looks after those that are left */
+            outcome_free(last);
+            last = outcome_new();
+            (void)fixture_unary(full.channel, "/test.Echo/Unary", "x", 1, NULL, last);
+        }
+        outcome_wait_done(outcomes[i]);
+        assert_int_equal(outcomes[i]->status, RPC_DEADLINE_EXCEEDED);
+        rpc_unref(calls[i]);
+        outcome_free(outcomes[i]);
+    }
+    rpc_server_counts(full.server, &counts);
+    assert_int_equal(counts.calls_silent, SILENT);
+    /* Who has spoken once may be silent for as long as it likes. */
+    assert_int_equal(rpc_send(speaker, rpc_bytes_copy("still", 5)), RPC_SEND_QUEUED);
+    outcome_wait_messages(spoken, 2);
+    rpc_half_close(speaker);
+    outcome_wait_done(spoken);
+    assert_int_equal(spoken->status, RPC_OK);
+    rpc_unref(speaker);
+    outcome_free(spoken);
+    outcome_free(last);
+    fixture_close(&full);
+}
+
+/* gRPC looks at the time of idleness in milliseconds, and its client dials again unasked. */
+static void a_connection_without_calls_is_closed_and_dialed_again(void **state)
+{
+    struct rpc_server_options options = rpc_server_options_default();
+    struct outcome *outcome = outcome_new();
+    struct rpc_server_counts counts;
+    struct fixture idle;
+
+    (void)state;
+    options.connections_max = 8;
+    options.connection_idle_ns = 100 * NS_PER_MS;
+    fixture_open(&idle, &options, NULL);
+    assert_int_equal(fixture_unary(idle.channel, "/test.Echo/Unary", "x", 1, NULL, outcome),
+                     RPC_OK);
+    for (unsigned tries = 0; tries < 400; tries++) {
+        rpc_server_counts(idle.server, &counts);
+        if (counts.connections_live == 0) {
+            break;
+        }
+        (void)usleep(50000);
+    }
+    assert_int_equal(counts.connections_live, 0);
+    outcome_free(outcome);
+    outcome = outcome_new();
+    assert_int_equal(fixture_unary(idle.channel, "/test.Echo/Unary", "y", 1, NULL, outcome),
+                     RPC_OK);
+    rpc_server_counts(idle.server, &counts);
+    assert_int_equal(counts.connections_accepted, 2);
+    outcome_free(outcome);
+    fixture_close(&idle);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -375,6 +472,8 @@ int main(void)
         cmocka_unit_test(a_message_above_the_limit_is_refused),
         cmocka_unit_test(headers_deadline_and_peer_are_known_to_the_server),
         cmocka_unit_test(a_header_that_is_not_legal_is_refused_at_once),
+        cmocka_unit_test(calls_that_say_nothing_do_not_keep_others_out),
+        cmocka_unit_test(a_connection_without_calls_is_closed_and_dialed_again),
         cmocka_unit_test(posted_work_runs_even_when_the_call_is_over),
     };
     return cmocka_run_group_tests_name("base/rpc calls", tests, open_all, close_all);
