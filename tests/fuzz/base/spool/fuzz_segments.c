@@ -25,11 +25,25 @@ static void require(bool holds)
     }
 }
 
+static void clear(void);
+
+/* Not after a crash: what is there then may be looked at. */
+static void remove_folder(void)
+{
+    char path[128];
+
+    clear();
+    (void)snprintf(path, sizeof(path), "%s/lock", folder);
+    (void)unlink(path);
+    (void)rmdir(folder);
+}
+
 static void make_folder(void)
 {
     (void)snprintf(folder, sizeof(folder), "%s/netscope-fuzz-XXXXXX",
                    access("/dev/shm", W_OK) == 0 ? "/dev/shm" : "/tmp");
     require(mkdtemp(folder) != NULL);
+    (void)atexit(remove_folder);
 }
 
 static void clear(void)
