@@ -85,3 +85,19 @@ static inline bool ipv4_checksum_is_right(const uint8_t *header, uint32_t header
     sum = (sum & 0xffff) + (sum >> 16);
     return sum == 0xffff;
 }
+
+/* The same of a header without options. The sum may be built in any byte order (RFC 1071 2 B). */
+static inline bool ipv4_plain_checksum_is_right(const uint8_t *header)
+{
+    uint64_t words[2];
+    uint32_t last;
+
+    memcpy(words, header, sizeof(words));
+    memcpy(&last, header + sizeof(words), sizeof(last));
+    uint64_t sum =
+        (words[0] >> 32) + (uint32_t)words[0] + (words[1] >> 32) + (uint32_t)words[1] + last;
+    sum = (sum & 0xffff) + (sum >> 16 & 0xffff) + (sum >> 32);
+    sum = (sum & 0xffff) + (sum >> 16);
+    sum = (sum & 0xffff) + (sum >> 16);
+    return sum == 0xffff;
+}

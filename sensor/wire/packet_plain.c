@@ -66,23 +66,26 @@ static ALWAYS_INLINE uint32_t transport_header(const struct packet_rules *rules,
     return UDP_HEADER_BYTES;
 }
 
-static ALWAYS_INLINE void read_ipv4(const uint8_t *ip, unsigned options, struct packet *out)
+/* The facts that the header's sum adds. */
+static ALWAYS_INLINE unsigned checksum_facts(const uint8_t *ip)
+{
+    if (LIKELY(ipv4_plain_checksum_is_right(ip) || wire_u16(ip + 10) == 0)) {
+        return PACKET_CHECKSUM_SEEN;
+    }
+    return PACKET_CHECKSUM_SEEN | PACKET_CHECKSUM_BAD;
+}
+
+static ALWAYS_INLINE void read_ipv4(const uint8_t *ip, struct packet *out)
 {
     memcpy(out->source_ip, ip + 12, 4);
     memcpy(out->target_ip, ip + 16, 4);
     out->ip_version = 4;
-    out->protocol = ip[9];
     out->ip_bytes = wire_u16(ip + 2);
     out->ttl = ip[8];
     out->dscp = ip[1] >> 2;
     out->ecn = ip[1] & 3;
     out->ip_id = wire_u16(ip + 4);
     out->ethertype = ETHERTYPE_IPV4;
-    if ((options & PACKET_CHECKSUMS) != 0) {
-        const bool is_bad =
-            wire_u16(ip + 10) != 0 && !ipv4_checksum_is_right(ip, IPV4_HEADER_BYTES);
-        out->facts |= PACKET_CHECKSUM_SEEN | (is_bad ? PACKET_CHECKSUM_BAD : 0);
-    }
 }
 
 static ALWAYS_INLINE void read_ipv6(const uint8_t *ip, struct packet *out)
@@ -93,7 +96,6 @@ static ALWAYS_INLINE void read_ipv6(const uint8_t *ip, struct packet *out)
     memcpy(out->source_ip, ip + 8, 16);
     memcpy(out->target_ip, ip + 24, 16);
     out->ip_version = 6;
-    out->protocol = ip[6];
     out->ip_bytes = wire_u16(ip + 4) + (uint32_t)IPV6_HEADER_BYTES;
     out->ttl = ip[7];
     out->dscp = traffic_class >> 2;
@@ -109,7 +111,6 @@ static ALWAYS_INLINE void read_tcp(const uint8_t *at, uint32_t header_bytes, str
     out->tcp_header_bytes = (uint8_t)header_bytes;
     out->tcp_flags = at[13];
     out->tcp_window = wire_u16(at + 14);
-    out->facts |= PACKET_HAS_TCP;
     if (header_bytes > TCP_HEADER_BYTES) {
         tcp_take_options(at + TCP_HEADER_BYTES, header_bytes - TCP_HEADER_BYTES, out);
     }
@@ -136,23 +137,27 @@ bool packet_plain(const struct packet_rules *rules, const struct frame *frame, u
         return false;
     }
     const uint8_t *at = frame->bytes + carried.at;
+    const bool is_tcp = carried.protocol == IP_PROTOCOL_TCP;
+    unsigned facts = PACKET_HAS_MACS | PACKET_HAS_PORTS | (is_tcp ? PACKET_HAS_TCP : 0U);
 
     packet_begin(out, frame);
-    out->verdict = PACKET_OK;
-    out->facts = PACKET_HAS_MACS | PACKET_HAS_PORTS;
-    out->network_offset = IP_AT;
+    static_assert(PACKET_OK == 0, "the verdict is there");
     if (is_ipv4) {
-        read_ipv4(ip, options, out);
+        read_ipv4(ip, out);
+        facts |= (options & PACKET_CHECKSUMS) != 0 ? checksum_facts(ip) : 0;
     } else {
         read_ipv6(ip, out);
     }
+    out->facts = (uint16_t)facts;
+    out->protocol = carried.protocol;
+    out->network_offset = IP_AT;
     out->source_port = wire_u16(at);
     out->target_port = wire_u16(at + 2);
-    if (carried.protocol == IP_PROTOCOL_TCP) {
-        read_tcp(at, header_bytes, out);
-    }
     out->transport_offset = (uint16_t)carried.at;
     out->payload_offset = carried.at + header_bytes;
     out->payload_bytes = out->payload_captured_bytes = carried.bytes - header_bytes;
+    if (is_tcp) {
+        read_tcp(at, header_bytes, out);
+    }
     return true;
 }
