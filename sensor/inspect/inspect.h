@@ -78,6 +78,15 @@ static inline bool inspect_has_bytes(const struct packet *packet, const struct f
            (flow->bits & (INSPECT_DONE_CLIENT << direction)) == 0;
 }
 
+/* Whether inspect_packet makes anything of it. */
+static inline bool inspect_wants(const struct packet *packet, const struct flow *flow,
+                                 int direction)
+{
+    return (flow->bits & FLOW_INSPECT_DONE) == 0 &&
+           (inspect_has_bytes(packet, flow, direction) || (flow->bits & INSPECT_WAITS) != 0 ||
+            (packet->facts & (PACKET_IS_FRAGMENT | PACKET_OUTER_FRAGMENT)) != 0);
+}
+
 /* The slow half of inspect_packet. */
 void inspect_payload(struct inspect *inspect, const struct packet *packet, const uint8_t *frame,
                      struct flow *flow, int direction);
@@ -88,9 +97,7 @@ void inspect_payload(struct inspect *inspect, const struct packet *packet, const
 static inline void inspect_packet(struct inspect *inspect, const struct packet *packet,
                                   const uint8_t *frame, struct flow *flow, int direction)
 {
-    if ((flow->bits & FLOW_INSPECT_DONE) == 0 &&
-        (inspect_has_bytes(packet, flow, direction) || (flow->bits & INSPECT_WAITS) != 0 ||
-         (packet->facts & (PACKET_IS_FRAGMENT | PACKET_OUTER_FRAGMENT)) != 0)) {
+    if (inspect_wants(packet, flow, direction)) {
         inspect_payload(inspect, packet, frame, flow, direction);
     }
 }

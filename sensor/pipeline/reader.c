@@ -131,19 +131,31 @@ static uint32_t pace(struct reader *reader, struct frame *frames, uint32_t count
 
 /* ---- reading ---- */
 
-static void count_frames(struct reader *reader, const struct frame *frames, uint32_t count)
+/* Times of some frames. */
+struct span {
+    uint64_t oldest_ns, newest_ns;
+};
+
+static struct span count_frames(struct reader *reader, const struct frame *frames, uint32_t count)
 {
+    struct span span = {.oldest_ns = UINT64_MAX};
     uint64_t bytes = 0;
 
     for (uint32_t i = 0; i < count; i++) {
+        const uint64_t time_ns = frames[i].time_ns;
+
         bytes += frames[i].wire_bytes;
+        span.oldest_ns = time_ns < span.oldest_ns ? time_ns : span.oldest_ns;
+        span.newest_ns = time_ns > span.newest_ns ? time_ns : span.newest_ns;
     }
     counter_add(&reader->counts.packets, count);
     counter_add(&reader->counts.bytes, bytes);
+    return span;
 }
 
-static void forward_to_one(struct reader *reader, const struct frame *frames, uint32_t count,
-                           const uint64_t *indexes)
+/* Among the frames the input's clock may have been set back. */
+static void forward_in_steps(struct reader *reader, const struct frame *frames, uint32_t count,
+                             uint64_t first_index)
 {
     struct shard *shard = reader->settings.shards[0];
     uint32_t begin = 0;
@@ -152,31 +164,42 @@ static void forward_to_one(struct reader *reader, const struct frame *frames, ui
     for (uint32_t i = 0; i < count; i++) {
         if (reader_is_step_back(reader, frames[i].time_ns, &from_ns)) {
             if (i > begin) {
-                shard_frames(shard, frames + begin, i - begin, indexes + begin);
+                shard_frames(shard, frames + begin, i - begin, first_index + begin);
             }
             shard_step_clock(shard, from_ns, frames[i].time_ns);
             begin = i;
         }
-        if (frames[i].time_ns > reader->watermark_ns) {
-            reader->watermark_ns = frames[i].time_ns;
-        }
     }
-    shard_frames(shard, frames + begin, count - begin, indexes + begin);
+    shard_frames(shard, frames + begin, count - begin, first_index + begin);
+}
+
+static void forward_to_one(struct reader *reader, const struct frame *frames, uint32_t count,
+                           uint64_t first_index, struct span span)
+{
+    uint64_t from_ns;
+
+    if (span.newest_ns > reader->watermark_ns) {
+        reader->watermark_ns = span.newest_ns;
+    }
+    if (LIKELY(!reader_may_step_back(reader, span.oldest_ns, span.newest_ns))) {
+        (void)reader_is_step_back(reader, span.newest_ns, &from_ns);
+        shard_frames(reader->settings.shards[0], frames, count, first_index);
+    } else {
+        forward_in_steps(reader, frames, count, first_index);
+    }
 }
 
 static void forward(struct reader *reader, const struct frame *frames, uint32_t count)
 {
-    uint64_t indexes[READ_FRAMES];
+    const uint64_t first_index = reader->packets + 1;
+    const struct span span = count_frames(reader, frames, count);
 
-    for (uint32_t i = 0; i < count; i++) {
-        indexes[i] = ++reader->packets;
-    }
-    count_frames(reader, frames, count);
+    reader->packets += count;
     if (reader->lanes == NULL) {
-        forward_to_one(reader, frames, count, indexes);
+        forward_to_one(reader, frames, count, first_index, span);
         return;
     }
-    reader_deal(reader, frames, indexes, count);
+    reader_deal(reader, frames, first_index, count);
     if (reader->settings.is_paced) {
         reader_deal_now(reader);
     }
@@ -208,18 +231,18 @@ static void note_progress(struct reader *reader)
  * would end flows, and begin them. */
 static void bound_frames(struct reader *reader, struct frame *frames, uint32_t count)
 {
+    uint64_t last_ns = reader->last_ns;
+
     for (uint32_t i = 0; i < count; i++) {
-        if (frames[i].time_ns == 0) {
-            frames[i].time_ns = reader->last_ns;
+        if (UNLIKELY(frames[i].time_ns - 1 >= FRAME_TIME_MAX_NS)) {
+            frames[i].time_ns = frames[i].time_ns == 0 ? last_ns : FRAME_TIME_MAX_NS;
         }
-        if (frames[i].time_ns > FRAME_TIME_MAX_NS) {
-            frames[i].time_ns = FRAME_TIME_MAX_NS;
-        }
-        if (frames[i].captured_bytes > READER_FRAME_BYTES_MAX) {
+        if (UNLIKELY(frames[i].captured_bytes > READER_FRAME_BYTES_MAX)) {
             frames[i].captured_bytes = READER_FRAME_BYTES_MAX;
         }
-        reader->last_ns = frames[i].time_ns;
+        last_ns = frames[i].time_ns;
     }
+    reader->last_ns = last_ns;
 }
 
 /* One pass over the input. Returns 0 at its end or when stopped, -errno on a fault. */

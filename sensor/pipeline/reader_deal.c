@@ -199,11 +199,11 @@ static void deal(struct reader *reader, const struct frame *frame, uint64_t inde
     }
 }
 
-void reader_deal(struct reader *reader, const struct frame *frames, const uint64_t *indexes,
+void reader_deal(struct reader *reader, const struct frame *frames, uint64_t first_index,
                  uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
-        deal(reader, &frames[i], indexes[i]);
+        deal(reader, &frames[i], first_index + i);
     }
 }
 

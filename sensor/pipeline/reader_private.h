@@ -81,14 +81,23 @@ static inline bool reader_is_step_back(struct reader *reader, uint64_t time_ns, 
     return false;
 }
 
+/* Whether any of frames between these times may be one. */
+static inline bool reader_may_step_back(const struct reader *reader, uint64_t oldest_ns,
+                                        uint64_t newest_ns)
+{
+    const uint64_t largest_ns = newest_ns > reader->era_ns ? newest_ns : reader->era_ns;
+
+    return oldest_ns + FLOW_CLOCK_STEP_NS < largest_ns;
+}
+
 /* ---- dealing to several shards (reader_deal.c) ---- */
 
 /* 0, or -ENOMEM with `err`. */
 MUST_USE int reader_lanes_new(struct reader *reader, struct error *err);
 void reader_lanes_free(struct reader *reader);
-/* Decodes `count` frames and puts each into its shard's block; `indexes`: their numbers in the
- * input, from 1. Waits where a shard has no empty block. */
-void reader_deal(struct reader *reader, const struct frame *frames, const uint64_t *indexes,
+/* Decodes `count` frames and puts each into its shard's block; `first_index`: number of the
+ * first in the input, from 1. Waits where a shard has no empty block. */
+void reader_deal(struct reader *reader, const struct frame *frames, uint64_t first_index,
                  uint32_t count);
 /* What stands in half filled blocks goes to the shards now. */
 void reader_deal_now(struct reader *reader);

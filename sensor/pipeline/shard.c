@@ -358,20 +358,16 @@ static void write_pcap(struct shard *shard, const struct frame *frames, uint32_t
     }
 }
 
-static void print_frames(struct shard *shard, const struct frame *frames,
-                         const struct packet *packets, uint32_t count, const uint64_t *indexes)
+/* Those in shard->packets. */
+static void print_frames(struct shard *shard, const struct frame *frames, uint32_t count,
+                         uint64_t first_index)
 {
+    if (first_index == 0) {
+        first_index = 1 + atomic_fetch_add_explicit(&shard->settings.packet_index->value, count,
+                                                    memory_order_relaxed);
+    }
     for (uint32_t i = 0; i < count; i++) {
-        uint64_t index;
-
-        if (indexes != NULL) {
-            index = indexes[i];
-        } else {
-            index = atomic_fetch_add_explicit(&shard->settings.packet_index->value, 1,
-                                              memory_order_relaxed) +
-                    1;
-        }
-        shard_print(shard, &frames[i], &packets[i], index);
+        shard_print(shard, &frames[i], &shard->packets[i], first_index + i);
     }
 }
 
@@ -410,22 +406,23 @@ static uint32_t batch_end(struct shard *shard, const struct frame *frames, uint3
         shard_expire_fragments(shard, frames[begin].time_ns);
     }
     shard_roll(shard, frames[begin].time_ns);
+    const uint64_t limit_ns = shard->current_end_ns < shard->fragments_due_ns
+                                  ? shard->current_end_ns
+                                  : shard->fragments_due_ns;
+    const uint32_t last = count - begin < FLOW_BATCH_MAX ? count : begin + FLOW_BATCH_MAX;
+    uint64_t newest_ns = 0;
+
     do {
-        if (frames[end].time_ns > shard->time_ns) {
-            shard->time_ns = frames[end].time_ns;
-        }
-        if (frames[end].time_ns > shard->flow_ns) {
-            shard->flow_ns = frames[end].time_ns;
-        }
+        newest_ns = frames[end].time_ns > newest_ns ? frames[end].time_ns : newest_ns;
         end++;
-    } while (end < count && end - begin < FLOW_BATCH_MAX &&
-             frames[end].time_ns < shard->current_end_ns &&
-             frames[end].time_ns < shard->fragments_due_ns);
+    } while (end < last && frames[end].time_ns < limit_ns);
+    shard->time_ns = newest_ns > shard->time_ns ? newest_ns : shard->time_ns;
+    shard->flow_ns = newest_ns > shard->flow_ns ? newest_ns : shard->flow_ns;
     return end;
 }
 
 void shard_frames(struct shard *shard, const struct frame *frames, uint32_t count,
-                  const uint64_t *indexes)
+                  uint64_t first_index)
 {
     if (shard->settings.pcap != NULL) {
         write_pcap(shard, frames, count);
@@ -439,8 +436,8 @@ void shard_frames(struct shard *shard, const struct frame *frames, uint32_t coun
                           shard->packets, end - begin);
         }
         if (shard->settings.lines != SHARD_LINES_NONE) {
-            print_frames(shard, frames + begin, shard->packets, end - begin,
-                         indexes == NULL ? NULL : indexes + begin);
+            print_frames(shard, frames + begin, end - begin,
+                         first_index == 0 ? 0 : first_index + begin);
         }
         shard_route(shard, end - begin);
         shard_tell_passed(shard);
@@ -476,7 +473,9 @@ static void work_on(struct shard *shard, const struct shard_dealt *dealt, uint32
             tap_set_offer(shard->settings.taps, shard->settings.index, frames, packets, count);
         }
         if (shard->settings.lines != SHARD_LINES_NONE) {
-            print_frames(shard, frames, packets, count, dealt->indexes + begin);
+            for (uint32_t i = 0; i < count; i++) {
+                shard_print(shard, &frames[i], &packets[i], dealt->indexes[begin + i]);
+            }
         }
     }
     if ((works & SHARD_WORK_FLOW) != 0) {

@@ -109,11 +109,11 @@ MUST_USE struct shard *shard_new(const struct shard_settings *settings, struct e
 void shard_free(struct shard *shard); /* after the publisher has ended */
 DEFINE_AUTO(shard, shard_free);
 
-/* Decodes and counts frames of its own input. `indexes` (NULL = the shared counter): number of each
- * frame in the input. With a hand-over, packets of other shards' flows are pushed, not yet
- * published. */
+/* Decodes and counts frames of its own input. `first_index` (0 = the shared counter): number of the
+ * first frame in the input, from 1; the others follow it. With a hand-over, packets of other
+ * shards' flows are pushed, not yet published. */
 void shard_frames(struct shard *shard, const struct frame *frames, uint32_t count,
-                  const uint64_t *indexes);
+                  uint64_t first_index);
 /* The same live, at most CAPTURE_BATCH_MAX: first follows the clock. What the kernel had stamped
  * before its clock was set back counts at the time at which it is read. */
 void shard_live_frames(struct shard *shard, const struct frame *frames, uint32_t count);

@@ -69,5 +69,5 @@ void shard_live_frames(struct shard *shard, const struct frame *frames, uint32_t
         }
         frames = settled;
     }
-    shard_frames(shard, frames, count, NULL);
+    shard_frames(shard, frames, count, 0);
 }

@@ -361,11 +361,22 @@ void shard_note_arp(struct shard *shard, const struct packet *packet, const uint
     }
 }
 
-void shard_on_packet(void *context, const struct packet *packet, const uint8_t *frame_bytes,
-                     struct flow *flow, bool is_new, int direction)
+static ALWAYS_INLINE bool begins(const struct packet *packet, bool is_new)
 {
-    struct shard *shard = context;
+    return is_new || (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN;
+}
 
+static ALWAYS_INLINE bool may_be_sampled(const struct shard *shard, const struct packet *packet)
+{
+    return shard->sample_interval_ns > 0 && packet->time_ns >= shard->next_sample_ns;
+}
+
+/* All that may be made of a packet: apart, so that those of which nothing is made, most of them,
+ * save no registers for it. */
+static NOINLINE void attend(struct shard *shard, const struct packet *packet,
+                            const uint8_t *frame_bytes, struct flow *flow, bool is_new,
+                            int direction)
+{
     inspect_packet(shard->inspect, packet, frame_bytes, flow, direction);
     if (shard->settings.assets_max > 0 && frame_bytes != NULL && asset_wants(packet)) {
         note_assets(shard, packet, frame_bytes);
@@ -377,14 +388,27 @@ void shard_on_packet(void *context, const struct packet *packet, const uint8_t *
         tell_detection(shard, packet, frame_bytes, flow, is_new, direction);
     }
     if (shard->settings.evidence_packets > 0 && frame_bytes != NULL &&
-        (is_new || (packet->tcp_flags & (TCP_SYN | TCP_ACK)) == TCP_SYN ||
-         ++shard->evidence_skipped % EVIDENCE_SKIP == 0)) {
+        (begins(packet, is_new) || shard->evidence_skipped % EVIDENCE_SKIP == 0)) {
         shard_note_evidence(shard, packet, frame_bytes, packet->ip_version, packet->source_ip,
                             packet->target_ip, flow, direction);
     }
-    if (shard->sample_interval_ns > 0 && packet->time_ns >= shard->next_sample_ns &&
-        frame_bytes != NULL) {
+    if (may_be_sampled(shard, packet) && frame_bytes != NULL) {
         shard->next_sample_ns = packet->time_ns + shard->sample_interval_ns;
         take_sample(shard, packet, frame_bytes, flow, direction);
+    }
+}
+
+void shard_on_packet(void *context, const struct packet *packet, const uint8_t *frame_bytes,
+                     struct flow *flow, bool is_new, int direction)
+{
+    struct shard *shard = context;
+
+    if (inspect_wants(packet, flow, direction) || (flow->bits & FLOW_INSPECT_FULL) != 0 ||
+        (shard->settings.evidence_packets > 0 &&
+         (begins(packet, is_new) || ++shard->evidence_skipped % EVIDENCE_SKIP == 0)) ||
+        (shard->settings.assets_max > 0 && asset_wants(packet)) ||
+        (shard->settings.detection != NULL && detect_wants(packet, flow, is_new, direction)) ||
+        may_be_sampled(shard, packet)) {
+        attend(shard, packet, frame_bytes, flow, is_new, direction);
     }
 }

@@ -39,7 +39,7 @@ static void feed(struct shard *shard)
         const struct frame frame = build_udp_frame(&b, client, 4000, "192.0.2.9", 9, "abc", 3,
                                                    START_NS + (uint64_t)i * NS_PER_MS / 10);
 
-        shard_frames(shard, &frame, 1, NULL);
+        shard_frames(shard, &frame, 1, 0);
     }
 }
 
