@@ -32,8 +32,10 @@ struct flow_item {
     struct flow_short_key short_key;
     struct flow_key key; /* of IPv6 alone */
     uint64_t hash;
+    uint32_t bucket; /* that it would be in */
     uint32_t candidate;
-    struct flow *flow; /* of the candidate */
+    struct flow *flow;         /* of the candidate */
+    struct flow_tcp_part *tcp; /* of the candidate: room for it; NULL: none */
     bool source_is_high;
     bool is_ip;
 };
@@ -74,7 +76,7 @@ struct flow_rtt_near {
 #define FLOW_RTT_UNIT_BITS   29
 #define FLOW_RTT_SUM_BITS    36
 #define FLOW_RTT_SAMPLES_MAX 254
-#define FLOW_RTT_IS_FAR      255 /* of side 0: both stand in a struct flow_tcp_rtt, by words[4] */
+#define FLOW_RTT_IS_FAR      255 /* of both sides: they stand in a struct flow_tcp_rtt, by words[4] */
 
 /* Of a flow with samples or timed segments with timestamps. */
 struct flow_tcp_rtt_near {
@@ -252,6 +254,7 @@ struct flow_table {
     flow_ahead_function ahead; /* NULL: nobody */
     void *ahead_context;
     bool is_measured;
+    uint8_t plain_flags; /* of a segment that tcp_count_plain counts: an ACK */
     struct flow_kind_pool kinds[FLOW_KINDS];
     struct flow_pool parts[FLOW_PARTS];
     struct flow_links links;
@@ -266,6 +269,8 @@ struct flow_table {
     uint64_t wheel_cursor; /* the tick whose list is being emptied */
     uint64_t now_ns;       /* as far as the wheel has been told */
     uint64_t newest_ns;    /* of all packets */
+    uint64_t look_ns[2];   /* silence behind which a packet brings its flow up to date first; of
+                              closed connections */
     bool has_time;
     uint32_t tick;
     char *community_text;

@@ -109,10 +109,20 @@ uint64_t flow_due_ns(const struct flow_table *table, const struct flow *flow,
     return update_ns < silent_ns ? update_ns : silent_ns;
 }
 
+void flow_set_look(struct flow_table *table)
+{
+    for (unsigned i = 0; i < ARRAY_COUNT(table->look_ns); i++) {
+        const uint64_t limit = flow_silence_limit_of(table, i == 1);
+
+        table->look_ns[i] = limit < FLOW_LOOK_NS ? limit : FLOW_LOOK_NS;
+    }
+}
+
 void flow_table_set_timeouts(struct flow_table *table, uint64_t idle_ns, uint64_t active_ns)
 {
     table->settings.idle_timeout_ns = idle_ns;
     table->settings.active_timeout_ns = active_ns;
+    flow_set_look(table);
     flow_set_first_update(table);
 }
 

@@ -1,6 +1,7 @@
 #include "sensor/flow/flow_table.h"
 
 #include "sensor/flow/flow_ahead_internal.h"
+#include "sensor/flow/tcp_plain_internal.h"
 
 #define SERVER_PORTS_END 1024
 
@@ -219,39 +220,39 @@ static inline void add_sums(struct flow_table *table, struct flow *flow,
 
 /* Sums over all flows of what one segment added to its own: for the rates of a second. */
 static void add_rtt(struct flow_table_statistics *sums, const struct flow_table *table,
-                    const struct flow_tcp_part *part)
+                    uint32_t slot)
 {
     /* Both sides of the sensor together, since one of them may be next door. */
-    const uint64_t units = flow_rtt_ewmas(table, part);
+    const uint64_t units = flow_rtt_ewmas(table, slot);
 
     sums->rtt_counts[flow_rtt_bucket(units)]++;
     sums->rtt_sum_ns += units * FLOW_ROUND_TRIP_UNIT_NS;
 }
 
 static void measure_tcp(struct flow_table *table, struct flow *flow, uint32_t slot,
-                        const struct packet *packet, int direction, uint8_t state_before)
+                        struct flow_tcp_part *part, const struct packet *packet, int direction,
+                        uint8_t state_before)
 {
     struct flow_table_statistics *sums = &table->statistics;
-    struct flow_tcp_part *part = flow_tcp_part_at(table, slot);
 
     if ((flow->bits & FLOW_HAS_TCP_PART) == 0) {
         if (tcp_keep_syn(table, flow, slot, packet)) {
             return;
         }
-        part = tcp_make_part(table, flow, slot, packet->time_ns);
+        (void)tcp_make_part(table, flow, slot, packet->time_ns);
     }
-    const unsigned events = tcp_measure(table, part, packet, direction, state_before);
+    unsigned events = tcp_count_plain(table, part, slot, packet, direction, state_before);
 
     sums->data_segments += packet->payload_bytes > 0;
-    sums->resets += (packet->tcp_flags & TCP_RST) != 0;
-    if (events == 0) {
-        return;
+    if (events == TCP_NOT_PLAIN) {
+        events = tcp_measure(table, part, packet, direction, state_before);
+        sums->resets += (packet->tcp_flags & TCP_RST) != 0;
+        sums->retransmitted_segments += (events & TCP_EVENT_RETRANSMITTED) != 0;
+        sums->out_of_order_segments += (events & TCP_EVENT_OUT_OF_ORDER) != 0;
+        sums->zero_window_events += (events & TCP_EVENT_ZERO_WINDOW) != 0;
     }
-    sums->retransmitted_segments += (events & TCP_EVENT_RETRANSMITTED) != 0;
-    sums->out_of_order_segments += (events & TCP_EVENT_OUT_OF_ORDER) != 0;
-    sums->zero_window_events += (events & TCP_EVENT_ZERO_WINDOW) != 0;
     if ((events & TCP_EVENT_SAMPLE) != 0) {
-        add_rtt(sums, table, part);
+        add_rtt(sums, table, slot);
     }
 }
 
@@ -267,9 +268,11 @@ static void touch(struct flow_table *table, struct flow *flow, uint32_t slot)
                                                                                     << slot % 64;
 }
 
-static void count_packet(struct flow_table *table, struct flow *flow, uint32_t slot,
+static void count_packet(struct flow_table *table, const struct flow_item *item, uint32_t slot,
                          const struct packet *packet, const uint8_t *frame, int direction)
 {
+    struct flow *flow = item->flow;
+
     if ((flow->bits & FLOW_IS_TOUCHED) == 0) {
         touch(table, flow, slot);
     }
@@ -290,7 +293,7 @@ static void count_packet(struct flow_table *table, struct flow *flow, uint32_t s
         const uint8_t state_before = (uint8_t)flow_tcp_state(flow);
         tcp_follow(flow, packet, direction);
         if (table->is_measured) {
-            measure_tcp(table, flow, slot, packet, direction, state_before);
+            measure_tcp(table, flow, slot, item->tcp, packet, direction, state_before);
         }
         if (UNLIKELY(flow_tcp_state(flow) != state_before && flow_is_closed(flow))) {
             wheel_set(table, slot, flow_due_ns(table, flow, flow_cold_at(table, slot)));
@@ -298,16 +301,8 @@ static void count_packet(struct flow_table *table, struct flow *flow, uint32_t s
     }
 }
 
-/* Silence behind which a packet brings its flow up to date first. */
-static inline uint64_t silence_to_look(const struct flow_table *table, const struct flow *flow)
-{
-    const uint64_t limit = flow_silence_limit(table, flow);
-
-    return limit < FLOW_LOOK_NS ? limit : FLOW_LOOK_NS;
-}
-
 /* Before a packet: what one of crafted length has left no room for. */
-static inline void cut_full_delta(struct flow_table *table, uint32_t slot, uint64_t now_ns)
+static void cut_full_delta(struct flow_table *table, uint32_t slot, uint64_t now_ns)
 {
     struct flow *flow = flow_at(table, slot);
     const struct flow_cold *cold = flow_cold_at(table, slot);
@@ -316,6 +311,14 @@ static inline void cut_full_delta(struct flow_table *table, uint32_t slot, uint6
         flow_cut_delta(table, flow, now_ns);
         flow_set_update_tick(table, flow, cold, now_ns);
     }
+}
+
+/* The flow of the item. */
+static inline void set_found(const struct flow_table *table, struct flow_item *item, uint32_t slot)
+{
+    item->flow = flow_at(table, slot);
+    item->tcp =
+        (slot >> FLOW_KIND_SHIFT & FLOW_KIND_TCP) != 0 ? flow_tcp_part_at(table, slot) : NULL;
 }
 
 /* The live flow of the packet at its own time; FLOW_NONE: a new one is to be made. */
@@ -330,7 +333,7 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
         if (slot == FLOW_NONE) {
             return FLOW_NONE;
         }
-        item->flow = flow_at(table, slot);
+        set_found(table, item, slot);
         if (UNLIKELY(item->flow->key.tenant != item->short_key.tenant)) {
             flow_tunnels_set_answer(table->tunnels, flow_place(table, slot),
                                     item->short_key.tenant);
@@ -344,7 +347,7 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
             flow_step_clock(table, flow, now);
         }
         cut_full_delta(table, slot, now);
-    } else if (UNLIKELY(now - flow->last_ns > silence_to_look(table, flow) ||
+    } else if (UNLIKELY(now - flow->last_ns > table->look_ns[flow_is_closed(flow)] ||
                         (int16_t)((uint16_t)(now >> FLOW_WHEEL_SHIFT) - flow->update_tick) >= 0)) {
         if (!flow_settle(table, slot, now, now)) {
             return FLOW_NONE;
@@ -362,32 +365,27 @@ static uint32_t settled_flow(struct flow_table *table, const struct packet *pack
     return slot;
 }
 
-static void add_packet(struct flow_table *table, const struct packet *packet, const uint8_t *frame,
-                       struct flow_item *item)
+static NOINLINE void add_packet(struct flow_table *table, const struct packet *packet,
+                                const uint8_t *frame, struct flow_item *item)
 {
     bool is_reuse = false;
     uint32_t slot = settled_flow(table, packet, item, &is_reuse);
     const bool is_new = slot == FLOW_NONE;
 
-    if (is_new) {
+    if (UNLIKELY(is_new)) {
         slot = create_flow(table, packet, frame, item);
-        item->flow = flow_at(table, slot);
+        set_found(table, item, slot);
         item->flow->bits |= is_reuse ? FLOW_REUSED_PORTS : 0U;
     }
-    struct flow *flow = item->flow;
-    const int direction = item->source_is_high != flow_client_is_high(flow);
+    const int direction = item->source_is_high != flow_client_is_high(item->flow);
 
-    count_packet(table, flow, slot, packet, frame, direction);
-    table->statistics.packets++;
-    table->statistics.bytes += packet->wire_bytes;
-    if (packet->time_ns > table->newest_ns) {
-        table->newest_ns = packet->time_ns;
-    }
+    count_packet(table, item, slot, packet, frame, direction);
     if (table->observer.on_packet != NULL) {
-        table->observer.on_packet(table->observer.context, packet, frame, flow, is_new, direction);
+        table->observer.on_packet(table->observer.context, packet, frame, item->flow, is_new,
+                                  direction);
     }
-    if (is_new && table->settings.emit_start) {
-        flow_emit(table, flow, FLOW_START, FLOW_END_NONE, FLOW_DETAIL_NONE);
+    if (UNLIKELY(is_new) && table->settings.emit_start) {
+        flow_emit(table, item->flow, FLOW_START, FLOW_END_NONE, FLOW_DETAIL_NONE);
     }
 }
 
@@ -400,24 +398,27 @@ static ALWAYS_INLINE void find_bucket(struct flow_table *table, const struct pac
 {
     item->candidate = FLOW_NONE;
     item->is_ip = packet->ip_version != 0;
-    if (item->is_ip) {
-        if (LIKELY(packet->ip_version == 4)) {
-            item->source_is_high =
-                flow_key_of_ipv4(packet, table->settings.key, &item->short_key, &item->hash);
-        } else {
-            item->source_is_high = flow_key_of(packet, &item->key);
-            item->short_key = flow_short_key_of(&item->key);
-            item->hash = flow_key_hash(&item->key, table->settings.key);
-        }
-        __builtin_prefetch(&table->index.buckets[flow_index_home(&table->index, item->hash)], 1);
+    if (LIKELY(packet->ip_version == 4)) {
+        item->source_is_high =
+            flow_key_of_ipv4(packet, table->settings.key, &item->short_key, &item->hash);
+    } else if (item->is_ip) {
+        item->source_is_high = flow_key_of(packet, &item->key);
+        item->short_key = flow_short_key_of(&item->key);
+        item->hash = flow_key_hash(&item->key, table->settings.key);
+    } else {
+        return;
     }
+    item->bucket = flow_index_home(&table->index, item->hash);
+    __builtin_prefetch(&table->index.buckets[item->bucket], 1);
 }
 
 /* Finds the likely entry by its tag. */
 static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow_item *item)
 {
-    const struct flow_bucket *bucket =
-        &table->index.buckets[flow_index_home(&table->index, item->hash)];
+    if (UNLIKELY(!item->is_ip)) {
+        return;
+    }
+    const struct flow_bucket *bucket = &table->index.buckets[item->bucket];
     const unsigned match = flow_bucket_match(bucket, flow_index_tag(item->hash));
 
     if (match == 0) {
@@ -429,11 +430,11 @@ static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow
         return;
     }
     item->candidate = bucket->slots[__builtin_ctz(match)];
-    item->flow = flow_at(table, item->candidate);
+    set_found(table, item, item->candidate);
     flow_prefetch_lines(item->flow,
                         1 + (item->candidate >> FLOW_KIND_SHIFT & FLOW_KIND_WIDE)); /* addresses */
-    if ((item->candidate >> FLOW_KIND_SHIFT & FLOW_KIND_TCP) != 0) {
-        __builtin_prefetch(flow_tcp_part_at(table, item->candidate), 1);
+    if (item->tcp != NULL) {
+        __builtin_prefetch(item->tcp, 1);
     }
 }
 
@@ -442,31 +443,32 @@ static ALWAYS_INLINE void find_entry(const struct flow_table *table, struct flow
 static ALWAYS_INLINE void find_rtt(const struct flow_table *table, const struct packet *packet,
                                    const struct flow_item *item)
 {
-    if (item->candidate != FLOW_NONE) {
-        const struct flow *flow = item->flow;
-        const int direction = item->source_is_high != flow_client_is_high(flow);
-        const bool has_part = flow_has_tcp_part(flow);
+    if (item->candidate == FLOW_NONE) {
+        return;
+    }
+    const struct flow *flow = item->flow;
+    const int direction = item->source_is_high != flow_client_is_high(flow);
 
-        if (flow_packets_of(flow, direction) == 0 ||
-            (!has_part && (flow->bits & FLOW_HAS_TCP_ROOM) != 0)) {
+    if (flow_packets_of(flow, direction) == 0) {
+        __builtin_prefetch(flow_cold_at(table, item->candidate), 1);
+    }
+    if (flow_has_tcp_part(flow)) {
+        const struct flow_tcp_part *part = item->tcp;
+
+        if (tcp_may_sample(part, packet, direction) || tcp_may_stamp(part, packet, direction)) {
+            flow_prefetch_rest(table, item->candidate);
+        }
+        if (UNLIKELY(tcp_adds_to_history(part, packet, direction))) {
+            /* with payload, a stream begins */
+            __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);
             __builtin_prefetch(flow_cold_at(table, item->candidate), 1);
         }
-        if (has_part) {
-            const struct flow_tcp_part *part = flow_tcp_part_at(table, item->candidate);
-
-            if (tcp_may_sample(part, packet, direction) || tcp_may_stamp(part, packet, direction)) {
-                flow_prefetch_rest(table, item->candidate);
-            }
-            if (tcp_adds_to_history(part, packet, direction)) { /* with payload, a stream begins */
-                __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);
-                __builtin_prefetch(flow_cold_at(table, item->candidate), 1);
-            }
-        } else if ((flow->bits & FLOW_HAS_TCP_ROOM) != 0) {
-            __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);
-        }
-        if (packet->payload_captured_bytes > 0 && (flow->bits & FLOW_INSPECT_DONE) == 0) {
-            flow_tell_ahead(table, flow, 0);
-        }
+    } else if (item->tcp != NULL) {
+        __builtin_prefetch(flow_cold_at(table, item->candidate), 1);
+        __builtin_prefetch(flow_tcp_rest_at(table, item->candidate), 1);
+    }
+    if (packet->payload_captured_bytes > 0 && (flow->bits & FLOW_INSPECT_DONE) == 0) {
+        flow_tell_ahead(table, flow, 0);
     }
 }
 
@@ -476,30 +478,64 @@ void flow_table_set_ahead(struct flow_table *table, flow_ahead_function ahead, v
     table->ahead_context = context;
 }
 
+/* One step of each packet that is there: `i` comes in, and the one 3 * STEP_AHEAD before it is
+ * counted. `is_inner`: all four are there. */
+static ALWAYS_INLINE void step(struct flow_table *table, const struct packet *packets,
+                               const uint8_t *const *frames, size_t count, size_t i, bool is_inner)
+{
+    struct flow_item *items = table->items;
+
+    if (is_inner || i < count) {
+        find_bucket(table, &packets[i], &items[i]);
+    }
+    const size_t entry = i - STEP_AHEAD; /* below 0 it wraps and is not below `count` */
+    if (is_inner || entry < count) {
+        find_entry(table, &items[entry]);
+    }
+    const size_t rtt = entry - STEP_AHEAD;
+    if (is_inner || rtt < count) {
+        find_rtt(table, &packets[rtt], &items[rtt]);
+    }
+    const size_t at = rtt - STEP_AHEAD;
+    if ((is_inner || at < count) && LIKELY(items[at].is_ip)) {
+        add_packet(table, &packets[at], frames != NULL ? frames[at] : NULL, &items[at]);
+    }
+}
+
+/* What is counted of all packets alike. Returns those that are IP. */
+static uint32_t count_batch(struct flow_table *table, const struct packet *packets, uint32_t count)
+{
+    uint64_t bytes = 0, newest_ns = table->newest_ns;
+    uint32_t counted = 0;
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (LIKELY(packets[i].ip_version != 0)) {
+            counted++;
+            bytes += packets[i].wire_bytes;
+            newest_ns = packets[i].time_ns > newest_ns ? packets[i].time_ns : newest_ns;
+        }
+    }
+    table->statistics.packets += counted;
+    table->statistics.bytes += bytes;
+    table->newest_ns = newest_ns;
+    return counted;
+}
+
 uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *packets,
                               const uint8_t *const *frames, uint32_t count)
 {
-    struct flow_item *items = table->items;
-    uint32_t counted = 0;
+    const size_t last = (size_t)count + 3 * STEP_AHEAD;
+    size_t i = 0;
 
     assert(count <= FLOW_BATCH_MAX);
-    for (uint32_t i = 0; i < count + 3 * STEP_AHEAD; i++) {
-        if (i < count) {
-            find_bucket(table, &packets[i], &items[i]);
-        }
-        const uint32_t entry = i - STEP_AHEAD; /* below 0 it wraps and is not below `count` */
-        if (entry < count && items[entry].is_ip) {
-            find_entry(table, &items[entry]);
-        }
-        const uint32_t rtt = entry - STEP_AHEAD;
-        if (rtt < count) {
-            find_rtt(table, &packets[rtt], &items[rtt]);
-        }
-        const uint32_t at = rtt - STEP_AHEAD;
-        if (at < count && items[at].is_ip) {
-            add_packet(table, &packets[at], frames != NULL ? frames[at] : NULL, &items[at]);
-            counted++;
-        }
+    for (; i < last && i < 3 * STEP_AHEAD; i++) {
+        step(table, packets, frames, count, i, false);
     }
-    return counted;
+    for (; i < count; i++) {
+        step(table, packets, frames, count, i, true);
+    }
+    for (; i < last; i++) {
+        step(table, packets, frames, count, i, false);
+    }
+    return count_batch(table, packets, count);
 }

@@ -160,9 +160,8 @@ static inline bool flow_is_of(const struct flow *flow, const struct flow_item *i
 
 static inline bool flow_is_closed(const struct flow *flow)
 {
-    const enum tcp_state state = flow_tcp_state(flow);
-
-    return state == TCP_CLOSED || state == TCP_RESET;
+    static_assert(TCP_RESET == 7 - 1 && TCP_CLOSED + 1 == TCP_RESET, "the last two of three bits");
+    return flow->bits >= (uint32_t)TCP_CLOSED << FLOW_STATE_SHIFT;
 }
 
 static inline uint64_t flow_add_time(uint64_t time_ns, uint64_t by_ns)
@@ -170,19 +169,24 @@ static inline uint64_t flow_add_time(uint64_t time_ns, uint64_t by_ns)
     return time_ns > UINT64_MAX - by_ns ? UINT64_MAX : time_ns + by_ns;
 }
 
-/* How long the flow may be silent. */
-static inline uint64_t flow_silence_limit(const struct flow_table *table, const struct flow *flow)
+/* How long a flow may be silent. */
+static inline uint64_t flow_silence_limit_of(const struct flow_table *table, bool is_closed)
 {
     const uint64_t idle =
         table->settings.idle_timeout_ns != 0 ? table->settings.idle_timeout_ns : UINT64_MAX;
 
-    if (UNLIKELY(flow_is_closed(flow))) {
-        return table->settings.linger_ns < idle ? table->settings.linger_ns : idle;
-    }
-    return idle;
+    return is_closed && table->settings.linger_ns < idle ? table->settings.linger_ns : idle;
+}
+
+static inline uint64_t flow_silence_limit(const struct flow_table *table, const struct flow *flow)
+{
+    return flow_silence_limit_of(table, flow_is_closed(flow));
 }
 
 /* flow_limits.c */
+
+/* table->look_ns, by the settings. */
+void flow_set_look(struct flow_table *table);
 
 /* A record of the flow; what it told is kept, but for the last. */
 void flow_emit(struct flow_table *table, struct flow *flow, enum flow_event event,

@@ -205,6 +205,7 @@ struct flow_table *flow_table_new(const struct flow_settings *settings,
     table->settings = *settings;
     table->observer = *observer;
     table->is_measured = measures(settings);
+    table->plain_flags = TCP_ACK;
     table->chunk = chunk < 1 ? 1 : chunk > BUDGET_CHUNK_MAX ? BUDGET_CHUNK_MAX : chunk;
     if (table->settings.linger_ns == 0) {
         table->settings.linger_ns = DEFAULT_LINGER_NS;
@@ -223,6 +224,7 @@ struct flow_table *flow_table_new(const struct flow_settings *settings,
         table->rounds[i].first_update_ns = UINT64_MAX;
     }
     flow_set_first_update(table);
+    flow_set_look(table);
     const struct layout layout = layout_of(settings);
     table->tunnels = flow_tunnels_new(settings->flows_max, FLOW_KINDS, settings->key);
     if (table->tunnels == NULL) {

@@ -142,16 +142,60 @@ static inline struct flow_tcp_rtt *flow_rtt_far(const struct flow_table *table,
 }
 
 /* The flow's, zeroed when it is first asked for. */
-static inline struct flow_tcp_rtt_near *flow_take_rtt(const struct flow_table *table,
-                                                      struct flow_tcp_part *part)
+static inline struct flow_tcp_rtt_near *flow_take_rtt_at(const struct flow_table *table,
+                                                         struct flow_tcp_part *part, uint32_t slot)
 {
-    struct flow_tcp_rtt_near *rtt = flow_tcp_rtt_at(table, flow_tcp_slot(table, part));
+    struct flow_tcp_rtt_near *rtt = flow_tcp_rtt_at(table, slot);
 
     if (!flow_tcp_has_rtt(part)) {
         part->side[0].bits |= SIDE_0_HAS_RTT;
         *rtt = (struct flow_tcp_rtt_near){0};
     }
     return rtt;
+}
+
+static inline struct flow_tcp_rtt_near *flow_take_rtt(const struct flow_table *table,
+                                                      struct flow_tcp_part *part)
+{
+    return flow_take_rtt_at(table, part, flow_tcp_slot(table, part));
+}
+
+#define FLOW_RTT_UNIT_MASK ((UINT32_C(1) << FLOW_RTT_UNIT_BITS) - 1)
+
+/* One more round trip of a side, where it fits beside it; else false, and nothing was changed. */
+static ALWAYS_INLINE bool flow_add_near_rtt(struct flow_rtt_near *near, uint64_t ns)
+{
+    uint32_t *words = near->words;
+    const uint32_t one = UINT32_C(1) << FLOW_RTT_UNIT_BITS;
+    const uint32_t units = (uint32_t)(ns / FLOW_ROUND_TRIP_UNIT_NS);
+    const uint32_t shortest = words[0] & FLOW_RTT_UNIT_MASK;
+    const uint32_t longest = words[1] & FLOW_RTT_UNIT_MASK;
+    const uint32_t mean = words[3] & FLOW_RTT_UNIT_MASK;
+
+    if (UNLIKELY(words[4] + ns > UINT32_MAX)) {
+        return false;
+    }
+    if (words[0] + 2 * one < 3 * one) { /* by the lowest three bits of their number 0, 6, or 7 */
+        const unsigned samples = flow_rtt_samples(near);
+
+        if (samples == 0) {
+            *near = (struct flow_rtt_near){{units | one, units, units, units, (uint32_t)ns}};
+            return true;
+        }
+        if (UNLIKELY(samples >= FLOW_RTT_SAMPLES_MAX)) {
+            return false;
+        }
+        if ((samples & 7) == 7) {
+            words[1] += one;
+            words[2] += words[1] < one ? one : 0;
+        }
+    }
+    words[0] += one - shortest + (units < shortest ? units : shortest);
+    words[1] += (units > longest ? units : longest) - longest;
+    words[2] = (words[2] & ~FLOW_RTT_UNIT_MASK) | units;
+    words[3] += (uint32_t)((mean * UINT64_C(7) + units) / 8) - mean;
+    words[4] += (uint32_t)ns;
+    return true;
 }
 
 /* tcp_round_trips.c */
@@ -162,7 +206,15 @@ void flow_get_rtt(const struct flow_table *table, const struct flow_tcp_part *pa
 /* One more, of the data that `direction` has sent. */
 void flow_add_rtt(struct flow_table *table, struct flow_tcp_part *part, int direction, uint64_t ns);
 /* The means of both sides together, in FLOW_ROUND_TRIP_UNIT_NS; of a flow with samples. */
-uint64_t flow_rtt_ewmas(const struct flow_table *table, const struct flow_tcp_part *part);
+static inline uint64_t flow_rtt_ewmas(const struct flow_table *table, uint32_t slot)
+{
+    const struct flow_tcp_rtt_near *near = flow_tcp_rtt_at(table, slot);
+    const struct flow_tcp_rtt *far = flow_rtt_far(table, near);
+
+    return far != NULL ? (uint64_t)far->side[0].ewma + far->side[1].ewma
+                       : (uint64_t)(near->side[0].words[3] & FLOW_RTT_UNIT_MASK) +
+                             (near->side[1].words[3] & FLOW_RTT_UNIT_MASK);
+}
 
 /* In FLOW_ROUND_TRIP_UNIT_NS. */
 static inline uint32_t flow_round_trip_units(uint64_t ns)
@@ -180,13 +232,15 @@ static inline unsigned flow_rtt_bucket(uint64_t units)
         31250,   62500,   125000,   312500,   625000,   1250000,
         3125000, 6250000, 12500000, 31250000, 62500000, 125000000,
     };
+    /* By the highest bit of a value how many bounds lie below all that have it: no more than one
+     * lies between them, since each bound is twice the one before at least. */
+    static const uint8_t below[33] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0,  0,  0,  0,  0,  0,  0, 1,
+                                      2, 3, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 12, 12, 12, 12};
     const uint32_t value = units < UINT32_MAX ? (uint32_t)units : UINT32_MAX;
-    unsigned bucket = 0;
+    const unsigned bits = value == 0 ? 0 : 32U - (unsigned)__builtin_clz(value);
+    const unsigned bucket = below[bits];
 
-    for (unsigned i = 0; i < STATS_RTT_BOUNDS; i++) { /* no jump: times come in no order */
-        bucket += value > bounds[i];
-    }
-    return bucket;
+    return bucket + (bucket < STATS_RTT_BOUNDS && value > bounds[bucket]);
 }
 
 /* tcp_track.c */

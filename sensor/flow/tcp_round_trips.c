@@ -1,8 +1,6 @@
 /* Round trips of a flow: 20 bytes a side as long as they are short and few, else a part. */
 #include "sensor/flow/flow_tcp_internal.h"
 
-#define UNIT_MASK ((UINT32_C(1) << FLOW_RTT_UNIT_BITS) - 1)
-
 /* One side, as it is counted. */
 struct side {
     uint64_t sum_ns;
@@ -16,16 +14,16 @@ static struct side read_side(const struct flow_rtt_near *near)
                                                                                    << 1;
 
     return (struct side){.sum_ns = high << 32 | words[4],
-                         .rtt = {.min = words[0] & UNIT_MASK,
-                                 .max = words[1] & UNIT_MASK,
-                                 .last = words[2] & UNIT_MASK,
-                                 .ewma = words[3] & UNIT_MASK,
+                         .rtt = {.min = words[0] & FLOW_RTT_UNIT_MASK,
+                                 .max = words[1] & FLOW_RTT_UNIT_MASK,
+                                 .last = words[2] & FLOW_RTT_UNIT_MASK,
+                                 .ewma = words[3] & FLOW_RTT_UNIT_MASK,
                                  .samples = flow_rtt_samples(near)}};
 }
 
 static bool fits(const struct side *side)
 {
-    return side->rtt.max <= UNIT_MASK && side->sum_ns >> FLOW_RTT_SUM_BITS == 0 &&
+    return side->rtt.max <= FLOW_RTT_UNIT_MASK && side->sum_ns >> FLOW_RTT_SUM_BITS == 0 &&
            side->rtt.samples <= FLOW_RTT_SAMPLES_MAX;
 }
 
@@ -85,16 +83,6 @@ void flow_get_rtt(const struct flow_table *table, const struct flow_tcp_part *pa
     }
 }
 
-uint64_t flow_rtt_ewmas(const struct flow_table *table, const struct flow_tcp_part *part)
-{
-    const struct flow_tcp_rtt_near *near = flow_tcp_rtt_at(table, flow_tcp_slot(table, part));
-    const struct flow_tcp_rtt *far = flow_rtt_far(table, near);
-
-    return far != NULL ? (uint64_t)far->side[0].ewma + far->side[1].ewma
-                       : (uint64_t)(near->side[0].words[3] & UNIT_MASK) +
-                             (near->side[1].words[3] & UNIT_MASK);
-}
-
 /* Both sides move to a part. */
 static struct flow_tcp_rtt *make_far(struct flow_table *table, struct flow_tcp_rtt_near *near)
 {
@@ -102,7 +90,9 @@ static struct flow_tcp_rtt *make_far(struct flow_table *table, struct flow_tcp_r
     struct flow_tcp_rtt *far = flow_pool_at(&table->parts[FLOW_PART_RTT], index);
 
     read_both(near, far);
-    write_words(near->side[0].words, &(struct side){.sum_ns = index}, FLOW_RTT_IS_FAR);
+    for (int i = 0; i < 2; i++) {
+        write_words(near->side[i].words, &(struct side){.sum_ns = index}, FLOW_RTT_IS_FAR);
+    }
     return far;
 }
 

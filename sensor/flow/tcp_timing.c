@@ -4,26 +4,15 @@
 
 /* ---- when the segment being timed was seen ---- */
 
-#define SENT_BITS 40
-#define SENT_MASK ((UINT64_C(1) << SENT_BITS) - 1)
-/* Of the 18 minutes that 40 bits tell, one is for times that lie behind: packets out of order and
- * fragments that were held back. */
-#define SENT_BEHIND_NS (UINT64_C(1) << 36)
-#define SENT_OLD_NS    (UINT64_C(1) << 38)
-static_assert(SENT_OLD_NS + FLOW_LOOK_NS + SENT_BEHIND_NS < SENT_MASK, "looked at in time");
+#define SENT_OLD_NS (UINT64_C(1) << 38)
+static_assert(SENT_OLD_NS + FLOW_LOOK_NS < TCP_SENT_IS_AHEAD, "looked at in time");
 
 /* From its low bits, by a time that is known to be near. */
 static uint64_t whole_time(uint64_t low, uint64_t near_ns)
 {
-    const uint64_t since = (near_ns - low) & SENT_MASK;
+    const uint64_t since = (near_ns - low) & TCP_SENT_MASK;
 
-    return since <= SENT_MASK - SENT_BEHIND_NS ? near_ns - since
-                                               : near_ns + (SENT_MASK + 1 - since);
-}
-
-static inline uint64_t sent_low(const struct flow_tcp_side *side)
-{
-    return (uint64_t)side->rtt_sent_high << 32 | side->rtt_sent_low;
+    return since < TCP_SENT_IS_AHEAD ? near_ns - since : near_ns + (TCP_SENT_MASK + 1 - since);
 }
 
 static inline void end_timing(struct flow_tcp_side *side)
@@ -45,7 +34,7 @@ void tcp_settle_part(struct flow_table *table, struct flow_tcp_part *part, uint6
         const struct flow_tcp_side *side = &part->side[i];
 
         if ((side->bits & (SIDE_RTT_IS_TIMED | SIDE_RTT_IS_OLD)) == SIDE_RTT_IS_TIMED) {
-            const uint64_t sent_ns = whole_time(sent_low(side), last_ns);
+            const uint64_t sent_ns = whole_time(tcp_sent_low(side), last_ns);
             if (now_ns < sent_ns || now_ns - sent_ns > SENT_OLD_NS) {
                 keep_old(table, part, i, sent_ns);
             }
@@ -65,7 +54,7 @@ void tcp_add_sample(struct flow_table *table, struct flow_tcp_part *part, int di
     struct flow_tcp_side *side = &part->side[direction];
     const uint64_t sent_ns = (side->bits & SIDE_RTT_IS_OLD) != 0
                                  ? flow_tcp_faults(table, part)->sent_ns[direction]
-                                 : whole_time(sent_low(side), now_ns);
+                                 : whole_time(tcp_sent_low(side), now_ns);
     const uint64_t ns = now_ns > sent_ns ? now_ns - sent_ns : 0;
 
     if (UNLIKELY((side->options & SIDE_RTT_SENT_AGAIN) != 0)) {

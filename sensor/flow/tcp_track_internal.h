@@ -13,6 +13,17 @@ static inline unsigned tcp_flags_length(const struct packet *packet)
     return (unsigned)((packet->tcp_flags & TCP_SYN) != 0) + ((packet->tcp_flags & TCP_FIN) != 0);
 }
 
+/* When the segment being timed was seen: its lower bits. Of the 18 minutes that they tell, one is
+ * for times that lie behind: packets out of order and fragments that were held back. */
+#define TCP_SENT_BITS     40
+#define TCP_SENT_MASK     ((UINT64_C(1) << TCP_SENT_BITS) - 1)
+#define TCP_SENT_IS_AHEAD (TCP_SENT_MASK + 1 - (UINT64_C(1) << 36))
+
+static inline uint64_t tcp_sent_low(const struct flow_tcp_side *side)
+{
+    return (uint64_t)side->rtt_sent_high << 32 | side->rtt_sent_low;
+}
+
 /* The faults of a side, to be written. */
 static inline struct flow_tcp_fault_side *tcp_faults_of(struct flow_table *table,
                                                         struct flow_tcp_part *part, int direction)
