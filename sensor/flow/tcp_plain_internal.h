@@ -28,9 +28,10 @@ static ALWAYS_INLINE bool tcp_is_plain(const struct flow_table *table,
         (packet->tcp_options & TCP_OPTION_SACK) != 0 || state_before == TCP_SYN_ACK) {
         return false;
     }
-    if ((side->bits & known) != known || (peer->bits & (known | SIDE_RTT_IS_OLD)) != known ||
-        (part->side[1].bits & SIDE_1_HAS_FAULTS) != 0 || peer->window == 0 ||
-        (peer->options & SIDE_RTT_SENT_AGAIN) != 0 || (side->endpoint & 15) == ENDPOINT_INACTIVE) {
+    /* Without faults nothing was sent again or timed for long, and no hole is open. */
+    if ((side->bits & known) != known || (peer->bits & known) != known ||
+        (part->side[1].bits & SIDE_1_HAS_FAULTS) != 0 ||
+        (side->endpoint & 15) == ENDPOINT_INACTIVE) {
         return false;
     }
     if (((outstanding | advance) & UINT32_C(1) << 31) != 0) {

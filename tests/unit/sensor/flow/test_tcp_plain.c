@@ -38,6 +38,7 @@ static struct model {
     uint64_t now_ns;
     bool has_stamps;
     uint32_t fault;     /* in 1000: a segment is any */
+    bool is_mild;       /* such faults take no struct flow_tcp_faults */
     uint64_t long_ways; /* the longest round trip */
 } m;
 
@@ -64,6 +65,7 @@ static void start(uint64_t seed)
     m.now_ns = SECOND * (1 + draw(1000)) + draw(1000000);
     m.has_stamps = draw(2) == 0;
     m.fault = (uint32_t[]){0, 10, 200}[draw(3)];
+    m.is_mild = draw(2) == 0;
     m.long_ways = (uint64_t[]){MILLI, 100 * MILLI, 9 * SECOND, 400 * SECOND}[draw(4)];
     m.sides[0] = (struct side){.seq = draw(2) == 0 ? UINT32_MAX - draw(5000) : draw(UINT32_MAX),
                                .window = (uint16_t)(1000 + draw(60000))};
@@ -87,16 +89,28 @@ static struct optioned_segment segment_of(int direction, uint8_t flags, uint32_t
                                      .ip_id = (uint16_t)draw(65536)};
 }
 
-static void handshake(void)
+static void send_syn(void)
 {
     struct optioned_segment syn = segment_of(0, TCP_SYN, 0);
 
     syn.ack = 0;
     syn.scale = (uint8_t)draw(9);
+    syn.payload = draw(8) == 0 ? 10 : 0; /* RFC 7413 */
     play(syn);
-    m.sides[0].seq++;
+    m.sides[0].seq += 1 + syn.payload;
     m.sides[1].ack = m.sides[0].seq;
     m.now_ns += draw((uint32_t)MILLI);
+}
+
+static void handshake(void)
+{
+    send_syn();
+    if (draw(8) == 0) { /* seen too early */
+        struct optioned_segment early = segment_of(0, TCP_ACK, 0);
+
+        early.ack++;
+        play(early);
+    }
     struct optioned_segment answer = segment_of(1, TCP_SYN | TCP_ACK, 0);
 
     answer.scale = (uint8_t)draw(9);
@@ -106,37 +120,74 @@ static void handshake(void)
     play(segment_of(0, TCP_ACK, 0));
 }
 
+/* The server's SYN is never seen, and the client is the first to go. */
+static void half_open(void)
+{
+    send_syn();
+    for (unsigned i = 0; i < 3; i++) {
+        m.sides[1].ack = m.sides[0].seq;
+        play(segment_of(1, TCP_ACK, 0));
+        m.sides[0].ack = m.sides[1].seq;
+        play(segment_of(0, TCP_ACK, 0));
+    }
+    if (draw(2) == 0) {
+        play(segment_of(0, TCP_ACK | TCP_FIN, 0));
+        m.sides[0].seq++;
+        m.sides[1].ack = m.sides[0].seq;
+        play(segment_of(1, TCP_ACK, 0));
+    }
+}
+
+/* `direction` sends as much as its peer has room for, where that told no scale. */
+static void fill_window(int direction)
+{
+    struct side *side = &m.sides[direction], *peer = &m.sides[!direction];
+
+    peer->ack = side->seq;
+    peer->window = (uint16_t)(2 + draw(1400));
+    play(segment_of(!direction, TCP_ACK, 0));
+    play(segment_of(direction, TCP_ACK, peer->window));
+    side->seq += peer->window;
+}
+
 /* What a sensor may see of a connection that is none. */
 static void spoil(struct optioned_segment *segment)
 {
-    switch (draw(9)) {
+    struct optioned_segment next = *segment;
+
+    switch (draw(m.is_mild ? 3 : 10)) {
     case 0:
-        segment->seq -= draw(3000);
-        break;
-    case 1:
-        segment->seq += draw(3000);
-        break;
-    case 2:
-        segment->ack += draw(3000);
-        break;
-    case 3:
-        segment->ack -= draw(3000);
-        break;
-    case 4:
-        segment->window = 1; /* that is none */
-        break;
-    case 5:
-        segment->flags = (uint8_t)draw(64);
-        break;
-    case 6:
-        segment->sack_left = segment->ack + draw(3000);
-        segment->sack_right = segment->sack_left + draw(3000);
-        break;
-    case 7:
         segment->at_ns -= draw(2 * (uint32_t)MILLI);
         break;
-    default:
+    case 1:
         segment->window = (uint16_t)draw(65536);
+        break;
+    case 2:
+        next.at_ns += 1000;
+        play(*segment); /* twice */
+        *segment = next;
+        break;
+    case 3:
+        segment->seq -= draw(3000);
+        break;
+    case 4:
+        segment->seq += draw(3000);
+        break;
+    case 5:
+        segment->ack += draw(3000);
+        break;
+    case 6:
+        segment->ack -= draw(3000);
+        break;
+    case 7:
+        segment->window = 1; /* that is none */
+        break;
+    case 8:
+        segment->flags = (uint8_t)draw(64);
+        break;
+    default:
+        segment->sack_left = segment->ack + draw(3000);
+        segment->sack_right = segment->sack_left + draw(3000);
         break;
     }
 }
@@ -174,8 +225,25 @@ static void assert_same_sums(void)
     assert_memory_equal(&a, &b, sizeof(a));
 }
 
+/* All that is known of the connection, told or not. */
+static void assert_same_flows(void)
+{
+    assert_int_equal(m.plain.table->count, m.whole.table->count);
+    if (m.plain.table->count != 1) {
+        return;
+    }
+    const struct flow *a = harness_flow(m.plain.table), *b = harness_flow(m.whole.table);
+
+    assert_memory_equal(a, b, sizeof(*a));
+    if (flow_has_tcp_part(a)) {
+        assert_memory_equal(flow_tcp_part(m.plain.table, a), flow_tcp_part(m.whole.table, b),
+                            sizeof(struct flow_tcp_part));
+    }
+}
+
 static void finish(void)
 {
+    assert_same_flows();
     harness_finish(&m.plain, 0);
     harness_finish(&m.whole, 0);
     assert_int_equal(m.plain.count, m.whole.count);
@@ -192,11 +260,20 @@ static void both_ways_of_a_segment_give_the_same(void **state)
     (void)state;
     for (uint64_t seed = 1; seed <= CONNECTIONS; seed++) {
         start(seed);
-        if (draw(4) != 0) { /* else it is met in its midst */
+        switch (draw(5)) {
+        case 0: /* it is met in its midst */
+            break;
+        case 1:
+            half_open();
+            break;
+        default:
             handshake();
         }
-        for (unsigned i = 0; i < SEGMENTS; i++) {
+        for (uint32_t left = draw(4) == 0 ? draw(4) : SEGMENTS; left > 0; left--) {
             next_segment();
+            if (draw(50) == 0) {
+                fill_window((int)draw(2));
+            }
         }
         assert_same_sums();
         finish();
