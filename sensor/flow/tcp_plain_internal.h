@@ -42,7 +42,8 @@ static ALWAYS_INLINE bool tcp_is_plain(const struct flow_table *table,
     }
     return (side->history_seen >> HISTORY_DATA & 1) != 0 && payload_bytes <= UINT16_MAX &&
            (side->options & SIDE_HAS_ASKED) != 0 && /* of the server: SIDE_HAS_ANSWERED */
-           packet->tcp_seq + payload_bytes - peer->ack < peer->window; /* it is not full */
+           (packet->tcp_seq + payload_bytes - peer->ack < peer->window ||
+            !tcp_fills_window(part, direction, packet->tcp_seq + payload_bytes));
 }
 
 /* tcp_start_timing, of a flow whose slot is known. */

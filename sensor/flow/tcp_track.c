@@ -110,25 +110,6 @@ static void note_syn(struct flow_table *table, struct flow_tcp_part *part,
     }
 }
 
-/* The last byte that the receiver's window has room for: known where it told its scale, or that it
- * has none. */
-static void note_window_full(struct flow_table *table, struct flow_tcp_part *part, int direction,
-                             uint32_t end)
-{
-    const struct flow_tcp_side *side = &part->side[direction];
-    const struct flow_tcp_side *peer = &part->side[!direction];
-    const unsigned known = SIDE_HAS_WINDOW | SIDE_HAS_ACK;
-    const unsigned scale = (side->bits & peer->bits & SIDE_HAS_WINDOW_SCALE) != 0
-                               ? peer->history_seen >> SEEN_SCALE_SHIFT & 15U
-                               : 0;
-
-    if ((peer->bits & known) == known && peer->window != 0 &&
-        (peer->history_seen & side->history_seen & SEEN_SYN) != 0 &&
-        end == peer->ack + ((uint32_t)peer->window << scale)) {
-        tcp_faults_of(table, part, direction)->window_full_events++;
-    }
-}
-
 /* Bytes of this segment against what was seen. */
 static void note_segment(struct flow_table *table, struct flow_tcp_part *part, int direction,
                          const struct packet *packet, unsigned *events)
@@ -172,8 +153,8 @@ static void note_segment(struct flow_table *table, struct flow_tcp_part *part, i
             tcp_start_timing(table, part, direction, packet, end);
         }
     }
-    if (packet->payload_bytes > 0) {
-        note_window_full(table, part, direction, end);
+    if (packet->payload_bytes > 0 && tcp_fills_window(part, direction, end)) {
+        tcp_faults_of(table, part, direction)->window_full_events++;
     }
     tcp_note_last(table, part, direction, packet, end);
 }

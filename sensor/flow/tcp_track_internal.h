@@ -31,6 +31,22 @@ static inline struct flow_tcp_fault_side *tcp_faults_of(struct flow_table *table
     return &flow_take_faults(table, part)->side[direction];
 }
 
+/* Whether `end` is behind the last byte that the receiver's window has room for: known where it
+ * told its scale, or that it has none. */
+static inline bool tcp_fills_window(const struct flow_tcp_part *part, int direction, uint32_t end)
+{
+    const struct flow_tcp_side *side = &part->side[direction];
+    const struct flow_tcp_side *peer = &part->side[!direction];
+    const unsigned known = SIDE_HAS_WINDOW | SIDE_HAS_ACK;
+    const unsigned scale = (side->bits & peer->bits & SIDE_HAS_WINDOW_SCALE) != 0
+                               ? peer->history_seen >> SEEN_SCALE_SHIFT & 15U
+                               : 0;
+
+    return (peer->bits & known) == known && peer->window != 0 &&
+           (peer->history_seen & side->history_seen & SEEN_SYN) != 0 &&
+           end == peer->ack + ((uint32_t)peer->window << scale);
+}
+
 /* tcp_timing.c: round trips, handshake, response time. */
 
 /* tcp_settle() of a part: the segments that are timed were seen near `last_ns`. */
