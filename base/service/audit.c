@@ -12,7 +12,10 @@
 #include "base/json_writer.h"
 #include "base/log.h"
 
-#define LINE_BYTES 2048
+/* Of one text; what is longer is cut. A byte may take six in JSON. */
+#define TEXT_BYTES 256
+#define TEXTS      5
+#define LINE_BYTES (TEXTS * TEXT_BYTES * 6 + 128)
 
 static struct {
     pthread_mutex_t lock;
@@ -73,9 +76,12 @@ void audit_close(void)
 
 static void member(struct json_writer *json, const char *key, const char *value)
 {
+    char cut[TEXT_BYTES];
+
     if (value != NULL && value[0] != '\0') {
+        (void)snprintf(cut, sizeof(cut), "%s", value);
         json_key(json, key);
-        json_text(json, value);
+        json_text(json, cut);
     }
 }
 
@@ -84,11 +90,8 @@ static void to_file(const char *who, const char *peer, const char *what, const c
 {
     char line[LINE_BYTES];
     char time[CLOCK_TEXT_BYTES];
-    char cut[LINE_BYTES / 8];
     struct json_writer json;
 
-    /* Each byte may take six; the rest of the line is short by its makers. */
-    (void)snprintf(cut, sizeof(cut), "%s", detail != NULL ? detail : "");
     (void)clock_text(clock_wall_ns(), 3, time);
     json_init(&json, line, sizeof(line) - 1);
     json_object_begin(&json);
@@ -97,9 +100,9 @@ static void to_file(const char *who, const char *peer, const char *what, const c
     member(&json, "peer", peer);
     member(&json, "what", what);
     member(&json, "result", result);
-    member(&json, "detail", cut);
+    member(&json, "detail", detail);
     json_object_end(&json);
-    if (json.length < sizeof(line)) {
+    if (!json.overflow) {
         line[json.length++] = '\n';
         (void)pthread_mutex_lock(&audit.lock);
         if (write(audit.file, line, json.length) != (ssize_t)json.length) {
@@ -112,7 +115,7 @@ static void to_file(const char *who, const char *peer, const char *what, const c
 void audit_line(const char *who, const char *peer, const char *what, const char *result,
                 const char *detail)
 {
-    char texts[4][300];
+    char texts[4][300], message[TEXT_BYTES];
 
     (void)pthread_mutex_lock(&audit.lock);
     const bool has_file = audit.file >= 0;
@@ -121,7 +124,8 @@ void audit_line(const char *who, const char *peer, const char *what, const char 
         to_file(who, peer, what, result, detail);
         return;
     }
-    log_note("audit", what, "who=%s peer=%s result=%s detail=%s",
+    (void)snprintf(message, sizeof(message), "%s", what);
+    log_note("audit", message, "who=%s peer=%s result=%s detail=%s",
              log_quote(who, texts[0], sizeof(texts[0])),
              log_quote(peer != NULL ? peer : "", texts[1], sizeof(texts[1])),
              log_quote(result, texts[2], sizeof(texts[2])),

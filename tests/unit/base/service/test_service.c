@@ -230,6 +230,51 @@ static void audit_lines_are_json_in_a_file_of_its_owner(void **state)
     (void)rmdir(directory);
 }
 
+/* Whoever asks for a path of 8 KiB that is full of quotes and control characters leaves a line as
+ * others do: it begins with who, ends with the result, and is cut only in the middle. */
+static void an_audit_line_is_whole_whatever_was_asked(void **state)
+{
+    static const char *const bytes[] = {"a", "\x01", "\"", "\xff", "\xc3\xa4"};
+    static char what[8193], text[65536];
+    char directory[] = "/tmp/audit-XXXXXX";
+    char path[64];
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/audit.log", directory);
+    assert_int_equal(audit_open(path, &err), 0);
+    for (size_t i = 0; i < sizeof(bytes) / sizeof(bytes[0]); i++) {
+        const size_t one = strlen(bytes[i]);
+
+        for (size_t at = 0; at + one < sizeof(what); at += one) {
+            memcpy(what + at, bytes[i], one);
+        }
+        audit_line("ada", "http:10.0.0.1", what, "PERMISSION_DENIED", "packets");
+        audit_line(what, what, what, what, what);
+    }
+    audit_close();
+    FILE *file = fopen(path, "re");
+    unsigned lines = 0;
+
+    assert_non_null(file);
+    while (fgets(text, sizeof(text), file) != NULL) {
+        assert_memory_equal(text, "{\"time\":\"", 9);
+        if (lines % 2 == 0) {
+            assert_non_null(
+                strstr(text, ",\"who\":\"ada\",\"peer\":\"http:10.0.0.1\",\"what\":\""));
+            assert_non_null(
+                strstr(text, "\",\"result\":\"PERMISSION_DENIED\",\"detail\":\"packets\"}\n"));
+        } else {
+            assert_string_equal(text + strlen(text) - 3, "\"}\n");
+        }
+        lines++;
+    }
+    (void)fclose(file);
+    assert_int_equal(lines, 2 * sizeof(bytes) / sizeof(bytes[0]));
+    (void)unlink(path);
+    (void)rmdir(directory);
+}
+
 /* ---- the file of settings ---- */
 
 static void read_back(const char *path, char out[4096])
@@ -305,6 +350,7 @@ int main(void)
         cmocka_unit_test(a_refusal_changes_nothing_and_says_where),
         cmocka_unit_test(requests_of_another_thread_are_answered_in_order_and_at_the_end),
         cmocka_unit_test(audit_lines_are_json_in_a_file_of_its_owner),
+        cmocka_unit_test(an_audit_line_is_whole_whatever_was_asked),
         cmocka_unit_test(the_file_is_replaced_with_its_mode_and_only_while_it_is_what_was_read),
         cmocka_unit_test(without_a_file_nothing_is_written),
     };
