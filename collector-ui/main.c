@@ -62,6 +62,10 @@ int main(int argc, char **argv)
     struct error err = {0};
 
     rpc_process_begin();
+    if (argc == 2 && strcmp(argv[1], "help") == 0) {
+        collector_command_help(stdout);
+        return finish_printing();
+    }
     if (argc > 1 && strcmp(argv[1], "enroll") == 0) {
         const int status = enroll_run(argc - 1, argv + 1, stdout, &err);
 

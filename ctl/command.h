@@ -177,7 +177,9 @@ void ctl_print_usage(const struct ctl_command *const *commands, FILE *out);
 void ctl_print_summaries(const struct ctl_command *const *commands, const char *group, FILE *out);
 /* Whether a command is called `name`, or belongs to the group of that name. */
 bool ctl_is_in_group(const struct ctl_command *command, const char *name);
-void ctl_print_help(const struct ctl_command *command, FILE *out);
+/* Of one command; where it stands for a group, with the others of it. */
+void ctl_print_help(const struct ctl_command *const *commands, const struct ctl_command *command,
+                    FILE *out);
 /* The tables of docs/cli.md. */
 void ctl_print_markdown(const struct ctl_command *const *commands, FILE *out);
 /* The page for man(1). */

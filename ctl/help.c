@@ -44,7 +44,23 @@ void ctl_print_usage(const struct ctl_command *const *commands, FILE *out)
                   precedence, exit_status);
 }
 
-void ctl_print_help(const struct ctl_command *command, FILE *out)
+/* "captures start" and the others, for `captures`. */
+static void print_others(const struct ctl_command *const *commands,
+                         const struct ctl_command *command, FILE *out)
+{
+    bool has_any = false;
+
+    for (; *commands != NULL; commands++) {
+        if (*commands != command && ctl_is_in_group(*commands, command->name)) {
+            (void)fprintf(out, "  netscopectl %-18s %s\n", (*commands)->name, (*commands)->summary);
+            has_any = true;
+        }
+    }
+    (void)fputs(has_any ? "\n" : "", out);
+}
+
+void ctl_print_help(const struct ctl_command *const *commands, const struct ctl_command *command,
+                    FILE *out)
 {
     struct command_flag flags[FLAGS_OF_ONE_MAX];
 
@@ -53,6 +69,7 @@ void ctl_print_help(const struct ctl_command *command, FILE *out)
         (void)fprintf(out, "  netscopectl %s %s [FLAGS]\n\n", command->name, command->operand);
     }
     (void)fprintf(out, "%s\n", command->examples);
+    print_others(commands, command, out);
     command_print_help(flags, flags_of(command, flags), 26, out);
 }
 

@@ -93,7 +93,7 @@ static int run(const struct ctl_command *command, int argc, char **argv)
         status = ctl_read(&ctl, config, command, argc, argv, &wants_help, &err);
     }
     if (wants_help && status == CTL_OK) {
-        ctl_print_help(command, stdout);
+        ctl_print_help(commands, command, stdout);
         return finish_printing();
     }
     if (err.code == 0 && stop_prepare(&err) == 0) {
@@ -164,6 +164,20 @@ static int choose(int argc, char **argv)
     return wants_help ? finish_printing() : CTL_USAGE;
 }
 
+/* `help observe` and `help config push` are what `observe --help` and `config push --help` are. */
+static int help_of(int argc, char **argv)
+{
+    char *words[4] = {argv[0], NULL, NULL, NULL};
+    char flag[] = "--help";
+    int count = 1;
+
+    for (int i = 2; i < argc && count < 3; i++) {
+        words[count++] = argv[i];
+    }
+    words[count++] = flag;
+    return choose(count, words);
+}
+
 int main(int argc, char **argv)
 {
     const char *first = argc > 1 ? argv[1] : "";
@@ -172,6 +186,9 @@ int main(int argc, char **argv)
     if (first[0] == '\0') {
         ctl_print_usage(commands, stderr);
         return CTL_USAGE;
+    }
+    if (strcmp(first, "help") == 0 && argc > 2) {
+        return help_of(argc, argv);
     }
     if (strcmp(first, "--help") == 0 || strcmp(first, "-h") == 0 || strcmp(first, "help") == 0) {
         ctl_print_usage(commands, stdout);

@@ -82,16 +82,17 @@ static int print_topics(const struct sensor_settings *settings)
 }
 
 /* What the first word may ask for in place of a run, with the flags of one. */
-enum first_word { WORD_NONE, WORD_DOCTOR, WORD_TOPICS };
+enum first_word { WORD_NONE, WORD_DOCTOR, WORD_TOPICS, WORD_ELEMENTS };
 
 /* Takes the word away, so that flags come first. */
 static enum first_word take_word(int *argc, char ***argv)
 {
     char **words = *argv;
-    const enum first_word word = *argc <= 1                              ? WORD_NONE
-                                 : strcmp(words[1], "doctor") == 0       ? WORD_DOCTOR
-                                 : strcmp(words[1], "kafka-topics") == 0 ? WORD_TOPICS
-                                                                         : WORD_NONE;
+    const enum first_word word = *argc <= 1                                ? WORD_NONE
+                                 : strcmp(words[1], "doctor") == 0         ? WORD_DOCTOR
+                                 : strcmp(words[1], "kafka-topics") == 0   ? WORD_TOPICS
+                                 : strcmp(words[1], "ipfix-elements") == 0 ? WORD_ELEMENTS
+                                                                           : WORD_NONE;
 
     if (word != WORD_NONE) {
         words[1] = words[0];
@@ -160,8 +161,8 @@ int main(int argc, char **argv)
 
         return status == EXIT_SUCCESS ? finish_printing() : status;
     }
-    if (argc == 2 && strcmp(argv[1], "ipfix-elements") == 0) {
-        ipfix_elements_print(stdout);
+    if (argc == 2 && strcmp(argv[1], "help") == 0) {
+        sensor_command_help(stdout);
         return finish_printing();
     }
     const enum first_word word = take_word(&argc, &argv);
@@ -180,6 +181,10 @@ int main(int argc, char **argv)
         return fail(&err, EXIT_USAGE);
     }
     if (run_printer(&command, config)) {
+        return finish_printing();
+    }
+    if (word == WORD_ELEMENTS) {
+        ipfix_elements_print(stdout);
         return finish_printing();
     }
     if (word == WORD_DOCTOR) {

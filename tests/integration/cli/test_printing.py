@@ -40,6 +40,25 @@ class Printing(unittest.TestCase):
                     self.assertIn(program.returncode, (0, -signal.SIGPIPE))
                     self.assertEqual(told, "")
 
+    def test_help_is_asked_for_in_any_way(self):
+        def text(*words):
+            with start(words, stdout=subprocess.PIPE) as program:
+                out, told = program.communicate(timeout=60)
+                self.assertEqual((program.returncode, told), (0, ""), words)
+            return out
+        for program in ("netscope-sensor", "netscope-collector", "netscopectl"):
+            self.assertEqual(text(program, "help"), text(program, "--help"))
+            self.assertEqual(text(program, "-h"), text(program, "--help"))
+        for words in (("ipfix-elements",), ("kafka-topics",), ("doctor",)):
+            self.assertEqual(text("netscope-sensor", *words, "--help"), text("netscope-sensor", "--help"))
+        for words in (("observe",), ("config",), ("config", "push"), ("captures", "start")):
+            self.assertEqual(text("netscopectl", "help", *words), text("netscopectl", *words, "--help"))
+        # A command that stands for a group names the others.
+        for group, others in (("captures", ("start", "show", "follow", "download", "stop", "delete")), ("alerts", ("ack",)),
+                              ("silences", ("add", "remove")), ("sensors", ("label", "revoke"))):
+            for other in others:
+                self.assertRegex(text("netscopectl", group, "--help"), rf"(?m)^  netscopectl {group} {other} +\w")
+
 
 if __name__ == "__main__":
     unittest.main()
