@@ -21,6 +21,7 @@ static struct {
     pthread_mutex_t lock;
     char *path; /* NULL: the log */
     int file;
+    bool is_torn; /* the last line went in part, as on a full disk: the next one begins anew */
 } audit = {.lock = PTHREAD_MUTEX_INITIALIZER, .file = -1};
 
 static int open_file(const char *path)
@@ -54,6 +55,7 @@ void audit_reopen(void)
         if (file >= 0) {
             (void)close(audit.file);
             audit.file = file;
+            audit.is_torn = false;
         } else {
             log_warn("audit", "the file cannot be opened anew; the one before stays in use",
                      "reason=%d", errno);
@@ -69,6 +71,7 @@ void audit_close(void)
         (void)close(audit.file);
     }
     audit.file = -1;
+    audit.is_torn = false;
     free(audit.path);
     audit.path = NULL;
     (void)pthread_mutex_unlock(&audit.lock);
@@ -83,6 +86,24 @@ static void member(struct json_writer *json, const char *key, const char *value)
         json_key(json, key);
         json_text(json, cut);
     }
+}
+
+static void append(const char *line, size_t length)
+{
+    static struct log_limit limit;
+
+    (void)pthread_mutex_lock(&audit.lock);
+    if (audit.is_torn && write(audit.file, "\n", 1) == 1) {
+        audit.is_torn = false;
+    }
+    const ssize_t written = audit.is_torn ? -1 : write(audit.file, line, length);
+
+    audit.is_torn = audit.is_torn || (written > 0 && (size_t)written < length);
+    if (written != (ssize_t)length && log_allowed(&limit, NS_PER_SEC, NULL)) {
+        log_error("audit", "a line could not be written", "reason=%s",
+                  written >= 0 ? "in_part" : strerrorname_np(errno));
+    }
+    (void)pthread_mutex_unlock(&audit.lock);
 }
 
 static void to_file(const char *who, const char *peer, const char *what, const char *result,
@@ -104,11 +125,7 @@ static void to_file(const char *who, const char *peer, const char *what, const c
     json_object_end(&json);
     if (!json.overflow) {
         line[json.length++] = '\n';
-        (void)pthread_mutex_lock(&audit.lock);
-        if (write(audit.file, line, json.length) != (ssize_t)json.length) {
-            log_error("audit", "a line could not be written", NULL);
-        }
-        (void)pthread_mutex_unlock(&audit.lock);
+        append(line, json.length);
     }
 }
 

@@ -9,9 +9,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -275,6 +277,47 @@ static void an_audit_line_is_whole_whatever_was_asked(void **state)
     (void)rmdir(directory);
 }
 
+/* A disk that is full in the middle of a line spoils that line alone. */
+static void a_line_behind_a_torn_one_begins_anew(void **state)
+{
+    struct rlimit before, full;
+    char directory[] = "/tmp/audit-XXXXXX";
+    char path[64], text[1024];
+    struct stat status;
+
+    (void)state;
+    assert_non_null(mkdtemp(directory));
+    (void)snprintf(path, sizeof(path), "%s/audit.log", directory);
+    assert_int_equal(audit_open(path, &err), 0);
+    audit_line("one", NULL, "x", "ok", NULL);
+    assert_int_equal(stat(path, &status), 0);
+    assert_int_equal(getrlimit(RLIMIT_FSIZE, &before), 0);
+    full = before;
+    full.rlim_cur = (rlim_t)status.st_size + 10;
+    void (*const handler)(int) = signal(SIGXFSZ, SIG_IGN);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &full), 0);
+    audit_line("two", NULL, "x", "ok", NULL);
+    audit_line("three", NULL, "x", "ok", NULL);
+    assert_int_equal(setrlimit(RLIMIT_FSIZE, &before), 0);
+    (void)signal(SIGXFSZ, handler);
+    audit_line("four", NULL, "x", "ok", NULL);
+    audit_close();
+    FILE *file = fopen(path, "re");
+
+    assert_non_null(file);
+    assert_non_null(fgets(text, sizeof(text), file));
+    assert_non_null(strstr(text, "\"who\":\"one\""));
+    assert_non_null(fgets(text, sizeof(text), file));
+    assert_int_equal(strlen(text), 11); /* what there was room for */
+    assert_non_null(fgets(text, sizeof(text), file));
+    assert_memory_equal(text, "{\"time\":", 8);
+    assert_non_null(strstr(text, "\"who\":\"four\",\"what\":\"x\",\"result\":\"ok\"}\n"));
+    assert_null(fgets(text, sizeof(text), file));
+    (void)fclose(file);
+    (void)unlink(path);
+    (void)rmdir(directory);
+}
+
 /* ---- the file of settings ---- */
 
 static void read_back(const char *path, char out[4096])
@@ -351,6 +394,7 @@ int main(void)
         cmocka_unit_test(requests_of_another_thread_are_answered_in_order_and_at_the_end),
         cmocka_unit_test(audit_lines_are_json_in_a_file_of_its_owner),
         cmocka_unit_test(an_audit_line_is_whole_whatever_was_asked),
+        cmocka_unit_test(a_line_behind_a_torn_one_begins_anew),
         cmocka_unit_test(the_file_is_replaced_with_its_mode_and_only_while_it_is_what_was_read),
         cmocka_unit_test(without_a_file_nothing_is_written),
     };
