@@ -224,7 +224,8 @@ static void count_ingest(void *context, struct api_ingest_counts *out)
                                                 .commits_failed = kafka.commits_failed,
                                                 .again = kafka.again,
                                                 .partitions = kafka.partitions,
-                                                .lag = kafka.lag}};
+                                                .lag = kafka.lag,
+                                                .assets = kafka.assets}};
 }
 
 /* "127.0.0.1:0" with the port that was taken. */

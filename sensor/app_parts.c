@@ -237,6 +237,19 @@ static void tell_ring(const struct app *app)
              (unsigned long long)capture_ring_stall_ns(&ring, 100000, 1514) / NS_PER_MS);
 }
 
+/* Sinks of Kafka that tell assets have them from the pipeline. */
+static void watch_assets(struct pipeline *pipeline)
+{
+    uint32_t count = 0;
+    const struct sink *sinks = pipeline_sinks(pipeline, &count);
+
+    for (uint32_t i = 0; i < count; i++) {
+        if (kafka_is_sink(&sinks[i])) {
+            kafka_sink_watch(&sinks[i], pipeline);
+        }
+    }
+}
+
 int app_build(struct app *app, const struct sensor_command *command, struct error *err)
 {
     struct error warning = {0};
@@ -290,6 +303,7 @@ int app_build(struct app *app, const struct sensor_command *command, struct erro
         http_export_tell_certificates(app->http, &app->certificates);
         log_info("http", "serving metrics and health", "port=%u", http_export_port(app->http));
     }
+    watch_assets(app->pipeline);
     if (app->collector != NULL) {
         collector_sink_attach(app->collector, app->pipeline);
         collector_sink_begin(app->collector);

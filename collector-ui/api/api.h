@@ -44,7 +44,7 @@ struct api_ingest_counts {
         bool is_on;
         uint64_t messages, undecodable;
         uint64_t records, taken, known, by_stream, refused;
-        uint64_t errors, commits, commits_failed, again, partitions, lag;
+        uint64_t errors, commits, commits_failed, again, partitions, lag, assets;
     } kafka; /* what is read from Kafka */
 };
 

@@ -112,6 +112,8 @@ static void write_kafka(struct metrics_page *page, const struct api_ingest_count
         page, KAFKA("refused_total"), METRICS_COUNTER,
         "Of them: no room for a further sensor (ingest.sensors_max), or a name that is none.",
         c->kafka.refused);
+    metrics_one(page, KAFKA("assets_total"), METRICS_COUNTER,
+                "Messages that say who is who (assets_topics).", c->kafka.assets);
     metrics_one(page, KAFKA("errors_total"), METRICS_COUNTER, "Errors of brokers and topics.",
                 c->kafka.errors);
     metrics_one(page, KAFKA("commits_total"), METRICS_COUNTER, "Commits of offsets.",

@@ -201,6 +201,9 @@ enum ingest_lane_verdict ingest_lane_take(struct ingest *ingest,
 /* Waits until all that was queued is on disk. 0; -EAGAIN: not so within `wait_ns`; -EIO: the log
  * did not take all of it: what came since the last 0 has to be given again. The same thread. */
 MUST_USE int ingest_lane_wait(struct ingest *ingest, uint64_t wait_ns);
+/* An AssetReport of a sensor that came by another way than Connect. Any thread. */
+void ingest_take_assets(struct ingest *ingest, const char *sensor_id, const uint8_t *bytes,
+                        size_t length);
 /* Reads ingest.tokens_file again, for ingest_use_tokens; on failure those before stay. One thread.
  * 0 or -errno. */
 MUST_USE int ingest_read_tokens(struct ingest *ingest, struct error *err);

@@ -46,3 +46,11 @@ bool ingest_local(struct ingest *ingest, enum record_stream stream, const uint8_
     (void)pthread_mutex_unlock(&ingest->lock);
     return entry != NULL;
 }
+
+void ingest_take_assets(struct ingest *ingest, const char *sensor_id, const uint8_t *bytes,
+                        size_t length)
+{
+    if (ingest->events->assets != NULL && ingest_is_name(sensor_id, INGEST_SENSOR_ID_BYTES)) {
+        ingest->events->assets(ingest->events->context, sensor_id, bytes, length);
+    }
+}

@@ -171,6 +171,20 @@ static void note_offset(struct kafka_source *source, const rd_kafka_message_t *m
     entry->offset = message->offset + 1;
 }
 
+/* It needs no disk: whoever reads the topic anew has it again. */
+static bool take_asset(struct kafka_source *source, const rd_kafka_message_t *message,
+                       struct error *err)
+{
+    struct kafka_asset asset;
+
+    if (!kafka_value_read_asset(source->value, message->payload, message->len, &asset, err)) {
+        return false;
+    }
+    source->pending.assets++;
+    ingest_take_assets(source->ingest, asset.sensor_id, asset.report, asset.length);
+    return true;
+}
+
 static void take_value(struct kafka_source *source, const rd_kafka_message_t *message)
 {
     static struct log_limit limit;
@@ -180,8 +194,10 @@ static void take_value(struct kafka_source *source, const rd_kafka_message_t *me
     source->pending.messages++;
     source->message = message;
     if (!stream_of(source, topic, &source->stream) || message->payload == NULL ||
-        !kafka_value_read(source->value, source->stream, message->payload, message->len, take_part,
-                          source, &err)) {
+        !(source->stream == RECORD_STREAM_NONE
+              ? take_asset(source, message, &err)
+              : kafka_value_read(source->value, source->stream, message->payload, message->len,
+                                 take_part, source, &err))) {
         char quoted[512];
 
         source->pending.undecodable++;

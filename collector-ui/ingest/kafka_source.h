@@ -23,6 +23,7 @@ enum kafka_source_stream {
     KAFKA_SOURCE_STATS,
     KAFKA_SOURCE_PACKETS,
     KAFKA_SOURCE_DNS,
+    KAFKA_SOURCE_ASSETS, /* who is who: no records */
     KAFKA_SOURCE_STREAMS
 };
 
@@ -51,6 +52,7 @@ struct kafka_source_counts {
     uint64_t taken, known;
     uint64_t by_stream; /* of sensors that report by Connect too, or are dialed */
     uint64_t refused;   /* ingest.sensors_max, or a name that is none */
+    uint64_t assets;    /* messages of assets */
     uint64_t errors, commits, commits_failed;
     uint64_t again;      /* times that messages were asked for again, for the log took nothing */
     uint64_t partitions; /* assigned now */

@@ -83,6 +83,13 @@ const struct config_field kafka_source_fields[] = {
      .value = "",
      .max = 64,
      .help = "Topics of DNS transactions, for DnsService of the fleet; empty: none."},
+    {.type = CONFIG_LIST,
+     .key = "assets_topics",
+     .offset = FIELD(topics[KAFKA_SOURCE_ASSETS]),
+     .value = "",
+     .max = 64,
+     .help =
+         "Topics of assets (kafka.assets of sensors), for AssetService of the fleet; empty: none."},
     {.type = CONFIG_U64,
      .key = "batch_records",
      .offset = FIELD(batch_records),
@@ -126,7 +133,7 @@ const struct config_field kafka_source_fields[] = {
 static const char *const topic_keys[KAFKA_SOURCE_STREAMS] = {
     [KAFKA_SOURCE_FLOWS] = "flows_topics", [KAFKA_SOURCE_ALERTS] = "alerts_topics",
     [KAFKA_SOURCE_STATS] = "stats_topics", [KAFKA_SOURCE_PACKETS] = "packets_topics",
-    [KAFKA_SOURCE_DNS] = "dns_topics",
+    [KAFKA_SOURCE_DNS] = "dns_topics",     [KAFKA_SOURCE_ASSETS] = "assets_topics",
 };
 
 enum record_stream kafka_source_record_stream(enum kafka_source_stream stream)
@@ -134,7 +141,7 @@ enum record_stream kafka_source_record_stream(enum kafka_source_stream stream)
     static const enum record_stream streams[KAFKA_SOURCE_STREAMS] = {
         [KAFKA_SOURCE_FLOWS] = RECORD_FLOWS, [KAFKA_SOURCE_ALERTS] = RECORD_ALERTS,
         [KAFKA_SOURCE_STATS] = RECORD_STATS, [KAFKA_SOURCE_PACKETS] = RECORD_PACKETS,
-        [KAFKA_SOURCE_DNS] = RECORD_DNS,
+        [KAFKA_SOURCE_DNS] = RECORD_DNS,     [KAFKA_SOURCE_ASSETS] = RECORD_STREAM_NONE,
     };
 
     return streams[stream];

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "base/wire_format.h"
+#include "proto/asset_message.h"
 #include "proto/json/transcoder.h"
 
 #define LIST_FIELD 1
@@ -103,6 +104,36 @@ static bool refuse(struct error *err, const char *message)
     return false;
 }
 
+/* The value without what stands in front of it; NULL with `err`: there is none. */
+static const uint8_t *unframe(const uint8_t *bytes, size_t length, size_t *left, struct error *err)
+{
+    const uint8_t *at = behind_framing(bytes, length, left);
+
+    if (at == bytes) {
+        at = behind_length(at, left);
+    }
+    if (at == NULL || *left == 0) {
+        (void)refuse(err, "no value, or its framing is cut off");
+        return NULL;
+    }
+    return at;
+}
+
+/* JSON as the bytes of its message, in `value`; their length, 0 with `err`. */
+static size_t unjson(struct kafka_value *value, const char *message_name, const uint8_t *text,
+                     size_t length, struct error *err)
+{
+    const struct json_message *message = json_message_find(message_name);
+    const size_t made = message == NULL ? 0
+                                        : json_to_wire(message, (const char *)text, length,
+                                                       value->unjson, sizeof(value->unjson), err);
+
+    if (made == 0 && err->code == 0) {
+        (void)refuse(err, "JSON without a record");
+    }
+    return made;
+}
+
 static bool read_batch(struct kafka_value *value, const uint8_t *bytes, size_t length,
                        void (*each)(void *context, const struct lane_record *record), void *context,
                        struct error *err)
@@ -126,24 +157,16 @@ bool kafka_value_read(struct kafka_value *value, enum record_stream stream, cons
                       void *context, struct error *err)
 {
     size_t left = 0;
-    const uint8_t *at = behind_framing(bytes, length, &left);
+    const uint8_t *at = unframe(bytes, length, &left, err);
     struct lane_record record;
 
-    if (at == bytes) {
-        at = behind_length(at, &left);
-    }
-
-    if (at == NULL || left == 0) {
-        return refuse(err, "no value, or its framing is cut off");
+    if (at == NULL) {
+        return false;
     }
     if (at[0] == '{') {
-        const struct json_message *message = json_message_find(message_of(stream));
-
-        left = message == NULL ? 0
-                               : json_to_wire(message, (const char *)at, left, value->unjson,
-                                              sizeof(value->unjson), err);
+        left = unjson(value, message_of(stream), at, left, err);
         if (left == 0) {
-            return err->code == 0 ? refuse(err, "JSON without a record") : false;
+            return false;
         }
         at = value->unjson;
     } else if (is_batch(at, left)) {
@@ -154,4 +177,35 @@ bool kafka_value_read(struct kafka_value *value, enum record_stream stream, cons
     }
     each(context, &record);
     return true;
+}
+
+bool kafka_value_read_asset(struct kafka_value *value, const uint8_t *bytes, size_t length,
+                            struct kafka_asset *out, struct error *err)
+{
+    size_t left = 0;
+    const uint8_t *at = unframe(bytes, length, &left, err);
+    struct asset_message asset;
+
+    if (at == NULL) {
+        return false;
+    }
+    if (at[0] == '{') {
+        left = unjson(value, "netscope.v1.Asset", at, left, err);
+        at = value->unjson;
+    }
+    if (left == 0 || left > ASSET_MESSAGE_BYTES_MAX + INGEST_SENSOR_ID_BYTES ||
+        !asset_message_read(at, left, &asset)) {
+        return left == 0 && err->code != 0 ? false : refuse(err, "no asset");
+    }
+    if (asset.sensor_id.length == 0 || asset.sensor_id.length >= sizeof(out->sensor_id)) {
+        return refuse(err, "an asset of no sensor (sensor_id)");
+    }
+    memcpy(out->sensor_id, asset.sensor_id.data, asset.sensor_id.length);
+    out->sensor_id[asset.sensor_id.length] = '\0';
+    struct wire_writer w = wire_writer_over(value->record, sizeof(value->record));
+
+    wire_write_bytes(&w, ASSET_REPORT_ASSETS, at, left);
+    out->report = value->record;
+    out->length = wire_written(&w);
+    return w.ok && strlen(out->sensor_id) == asset.sensor_id.length;
 }

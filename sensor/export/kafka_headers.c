@@ -7,13 +7,13 @@
 #include "base/wire_format.h"
 #include "sensor/export/kafka_private.h"
 
-/* Of every record of proto/netscope/v1; a test keeps them equal. */
+/* Of every record of proto/netscope/v1 (assets are none); a test keeps them equal. */
 #define SENSOR_ID_FIELD  1
 #define BOOT_ID_FIELD    2
 #define RECORD_SEQ_FIELD 3
 
 #define SENSOR_BYTES 128
-#define BOOT_BYTES   64
+#define ID_BYTES     400
 #define HEADERS      7
 
 struct identity {
@@ -84,20 +84,37 @@ static bool add_text(rd_kafka_headers_t *headers, const char *name, const char *
     return add(headers, name, text, strlen(text));
 }
 
-rd_kafka_headers_t *kafka_headers_new(const struct kafka_stream *stream, const uint8_t *bytes,
-                                      uint32_t length)
+/* "BOOT:KIND:SEQ"; an asset has no number, but its key and its time. */
+static void write_id(char *out, size_t room, const struct kafka_stream *stream,
+                     const struct identity *identity, struct record_text key)
 {
-    const struct identity identity = read_identity(stream->time_field, bytes, length);
+    if (stream->kind == KAFKA_ASSETS) {
+        (void)snprintf(out, room, "assets:%.*s:%" PRIu64, (int)key.length, key.data,
+                       identity->time_ns);
+    } else {
+        (void)snprintf(out, room, "%.*s:%s:%" PRIu64, (int)identity->boot_id.length,
+                       identity->boot_id.data == NULL ? "" : identity->boot_id.data,
+                       kafka_kind_name(stream->kind), identity->seq);
+    }
+}
+
+rd_kafka_headers_t *kafka_headers_new(const struct kafka_stream *stream, const uint8_t *bytes,
+                                      uint32_t length, struct record_text key)
+{
+    const bool is_asset = stream->kind == KAFKA_ASSETS;
+    struct identity identity = read_identity(stream->time_field, bytes, length);
     rd_kafka_headers_t *headers = rd_kafka_headers_new(HEADERS);
     char source[16 + 3 * SENSOR_BYTES];
-    char id[BOOT_BYTES + 40];
+    char id[ID_BYTES];
     char time[CLOCK_TEXT_BYTES];
     uint8_t seq[8];
 
+    if (is_asset) {
+        identity.sensor_id =
+            (struct record_text){stream->sink->sensor_id, stream->sink->sensor_id_length};
+    }
     write_source(source, sizeof(source), identity.sensor_id);
-    (void)snprintf(id, sizeof(id), "%.*s:%s:%" PRIu64, (int)identity.boot_id.length,
-                   identity.boot_id.data == NULL ? "" : identity.boot_id.data,
-                   kafka_kind_name(stream->kind), identity.seq);
+    write_id(id, sizeof(id), stream, &identity, key);
     (void)clock_text(identity.time_ns, 9, time);
     for (unsigned i = 0; i < sizeof(seq); i++) {
         seq[i] = (uint8_t)(identity.seq >> (56 - 8 * i));
@@ -107,7 +124,7 @@ rd_kafka_headers_t *kafka_headers_new(const struct kafka_stream *stream, const u
         add_text(headers, "ce_id", id) && add_text(headers, "ce_time", time) &&
         add_text(headers, "content-type",
                  stream->sink->is_json ? "application/json" : "application/x-protobuf") &&
-        add(headers, "ns-seq", seq, sizeof(seq))) {
+        (is_asset || add(headers, "ns-seq", seq, sizeof(seq)))) {
         return headers;
     }
     if (headers != NULL) {

@@ -20,6 +20,7 @@
 #include "proto/json/transcoder.h"
 #include "sensor/export/kafka_client.h"
 #include "sensor/export/kafka_sink.h"
+#include "sensor/pipeline/pipeline.h"
 
 #define KAFKA_LOG_INTERVAL_NS (10 * NS_PER_SEC) /* of one sort of line */
 #define RUN_MAX               BATCH_RECORDS_MAX
@@ -63,6 +64,15 @@ struct kafka_ticket {
     uint64_t sent[BIT_WORDS]; /* with librdkafka, or done */
     uint64_t done[BIT_WORDS];
     uint16_t following[RUN_MAX]; /* of the same message; RUN_MAX: the last */
+};
+
+/* Which assets were told: stamps of the pipeline's list. */
+struct kafka_assets {
+    _Atomic(struct pipeline *) pipeline; /* NULL: not yet */
+    bool is_running, is_by_sight, is_last, has_after, has_failed;
+    uint64_t told_changes, told_sights, until, due_ns;
+    unsigned passes;
+    struct asset_key after;
 };
 
 /* Topics that are made at the start (create_topics). */
@@ -123,6 +133,7 @@ struct kafka_sink {
     struct kafka_stream streams[KAFKA_KINDS];
     struct kafka_aggregate *aggregate; /* NULL: none */
     struct kafka_topics topics;
+    struct kafka_assets assets;
     struct kafka_run run, made_run;
     uint8_t *scratch, *item;
     int16_t *heads; /* of packed messages, by partition */
@@ -167,17 +178,24 @@ struct record_text kafka_stream_key(const struct kafka_stream *stream, const uin
 /* The value: `bytes` themselves or `scratch`; NULL: it cannot be made (too large). */
 const void *kafka_stream_value(struct kafka_stream *stream, const uint8_t *bytes, size_t *length);
 
-/* Partitions and days that are proposed for a topic. */
+/* Partitions and days that are proposed for a topic; 0 days: it is compacted instead. */
 void kafka_kind_proposal(enum kafka_kind kind, unsigned *partitions, unsigned *days);
 /* Room in front of a value for its length, and the value with it: from where on, and how long. */
 #define KAFKA_LENGTH_BYTES 5
 uint8_t *kafka_put_length(uint8_t *value, size_t *length);
 
 /* ---- kafka_headers.c ---- */
-/* Of the message with this record; the caller's, or librdkafka's once it is produced. NULL: no
- * memory. */
+/* Of the message with this record and key; the caller's, or librdkafka's once it is produced. NULL:
+ * no memory. */
 MUST_USE rd_kafka_headers_t *kafka_headers_new(const struct kafka_stream *stream,
-                                               const uint8_t *bytes, uint32_t length);
+                                               const uint8_t *bytes, uint32_t length,
+                                               struct record_text key);
+
+/* ---- kafka_assets.c ---- */
+/* Tells what is due; at the end of all once. Never waits. */
+void kafka_assets_tick(struct kafka_sink *sink, uint64_t now_ns, bool is_flushing);
+/* One was not delivered: the next report has all. */
+void kafka_assets_failed(struct kafka_sink *sink);
 
 /* ---- kafka_topics.c ---- */
 /* Asks the brokers for the topics until all are there; never waits. */
@@ -198,6 +216,9 @@ enum kafka_sent kafka_send(struct kafka_stream *stream, const struct kafka_run *
                            rd_kafka_resp_err_t *code);
 /* The same until all are sent or counted: waits on the sink's thread, where nobody waits for us. */
 void kafka_send_all(struct kafka_stream *stream, const struct kafka_run *run);
+/* A message by itself, with this key. */
+rd_kafka_resp_err_t kafka_produce_keyed(struct kafka_stream *stream, const uint8_t *bytes,
+                                        uint32_t length, struct record_text key);
 /* True: the record itself is at fault, or will never be taken. */
 bool kafka_is_permanent(rd_kafka_resp_err_t code);
 

@@ -97,10 +97,9 @@ static rd_kafka_resp_err_t produce(struct kafka_stream *stream, int32_t partitio
 
 /* A message of one record. No memory for its headers is as a full queue: it is tried again. */
 static rd_kafka_resp_err_t produce_one(struct kafka_stream *stream, const uint8_t *bytes,
-                                       uint32_t record_length, struct kafka_ticket *ticket,
-                                       uint32_t first)
+                                       uint32_t record_length, struct record_text key,
+                                       struct kafka_ticket *ticket, uint32_t first)
 {
-    const struct record_text key = kafka_stream_key(stream, bytes, record_length);
     rd_kafka_headers_t *headers = NULL;
     size_t length = record_length;
     const void *value = kafka_stream_value(stream, bytes, &length);
@@ -109,7 +108,7 @@ static rd_kafka_resp_err_t produce_one(struct kafka_stream *stream, const uint8_
         return RD_KAFKA_RESP_ERR_MSG_SIZE_TOO_LARGE;
     }
     if (stream->sink->has_headers) {
-        headers = kafka_headers_new(stream, bytes, record_length);
+        headers = kafka_headers_new(stream, bytes, record_length, key);
         if (headers == NULL) {
             return RD_KAFKA_RESP_ERR__QUEUE_FULL;
         }
@@ -142,6 +141,12 @@ static void fail_records(struct kafka_stream *stream, struct kafka_ticket *ticke
     }
 }
 
+rd_kafka_resp_err_t kafka_produce_keyed(struct kafka_stream *stream, const uint8_t *bytes,
+                                        uint32_t length, struct record_text key)
+{
+    return produce_one(stream, bytes, length, key, NULL, 0);
+}
+
 static enum kafka_sent send_singly(struct kafka_stream *stream, const struct kafka_run *run,
                                    uint64_t sent[BIT_WORDS], struct kafka_ticket *ticket,
                                    rd_kafka_resp_err_t *code)
@@ -153,7 +158,9 @@ static enum kafka_sent send_singly(struct kafka_stream *stream, const struct kaf
         if (ticket != NULL) {
             ticket->following[i] = RUN_MAX;
         }
-        *code = produce_one(stream, run->at[i].bytes, run->at[i].length, ticket, i);
+        *code =
+            produce_one(stream, run->at[i].bytes, run->at[i].length,
+                        kafka_stream_key(stream, run->at[i].bytes, run->at[i].length), ticket, i);
         if (*code != RD_KAFKA_RESP_ERR_NO_ERROR) {
             if (!kafka_is_permanent(*code)) {
                 return verdict_of(stream, *code);

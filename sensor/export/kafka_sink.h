@@ -21,10 +21,13 @@ enum kafka_kind {
     KAFKA_DNS,
     KAFKA_PACKETS,
     KAFKA_AGGREGATES,
+    KAFKA_ASSETS, /* no records: each replaces the one with its key */
     KAFKA_KINDS
 };
 
 #define KAFKA_CLUSTERS_MAX 4 /* beside the one of section `kafka` */
+
+struct pipeline;
 
 struct kafka_settings {
     const char *brokers;      /* "host:9092,host:9092"; empty = off */
@@ -46,6 +49,7 @@ struct kafka_settings {
     const char *flow_events; /* all | end */
     struct config_list aggregate_by;
     uint64_t aggregate_interval_ns, aggregate_groups;
+    uint64_t assets_interval_ns;
     uint64_t queue_messages, queue_bytes, linger_ns, message_timeout_ns;
     const char *compression; /* lz4 | zstd | snappy | none */
     struct kafka_access access;
@@ -60,6 +64,9 @@ extern const struct config_field kafka_fields[];
 MUST_USE int kafka_sink_open(const struct kafka_settings *settings, const char *name,
                              const struct spool_settings *spool, const char *sensor_id,
                              struct sink *out, struct error *err);
+/* From whom it has its assets, where it tells them; `pipeline` outlives it. Before that one starts.
+ */
+void kafka_sink_watch(const struct sink *sink, struct pipeline *pipeline);
 /* What kafka_sink_open refuses before it opens anything; asks no broker and writes nothing. */
 MUST_USE int kafka_settings_check(const struct kafka_settings *settings, struct error *err);
 
@@ -74,7 +81,7 @@ struct kafka_error_count {
  * over and none of these. In records. */
 struct kafka_counts {
     uint64_t offered;   /* taken over from the publisher */
-    uint64_t made;      /* aggregates */
+    uint64_t made;      /* aggregates and assets */
     uint64_t recovered; /* of earlier runs, from the spool */
     uint64_t left_out;  /* by a filter, or counted into an aggregate alone */
     uint64_t sent;      /* given to librdkafka; more than once after a failure */

@@ -64,7 +64,7 @@ int kafka_spool_open(struct kafka_sink *sink, struct error *err)
         return error_set(err, code, "spool.directory: make %s: %s", parent, strerror(code));
     }
     for (int kind = 0; kind < KAFKA_KINDS; kind++) {
-        if (sink->streams[kind].is_on) {
+        if (sink->streams[kind].is_on && kind != KAFKA_ASSETS) {
             const int result = open_log(&sink->streams[kind], parent, err);
 
             if (result != 0) {

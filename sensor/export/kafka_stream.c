@@ -35,6 +35,7 @@ static const struct kind kinds[KAFKA_KINDS] = {
                        3, 1},
     [KAFKA_AGGREGATES] = {"aggregates", RECORD_STREAM_NONE, "FlowRecord", "FlowBatch", "FlowRow",
                           "FlowRowBatch", "end_time", 3, 30},
+    [KAFKA_ASSETS] = {"assets", RECORD_STREAM_NONE, "Asset", NULL, NULL, NULL, "last_time", 3, 0},
 };
 
 const char *kafka_kind_name(enum kafka_kind kind)
@@ -160,7 +161,7 @@ static int check_schema_ids(const struct config_map *ids, struct error *err)
         if (!is_known) {
             return error_set(err, EINVAL,
                              "kafka.schema_ids: \"%.40s\" is none of flows, alerts, stats, dns, "
-                             "packets, aggregates",
+                             "packets, aggregates, assets",
                              ids->keys[i]);
         }
     }

@@ -32,6 +32,9 @@ static void on_delivered(rd_kafka_t *producer, const rd_kafka_message_t *message
     } else if (message->err == RD_KAFKA_RESP_ERR_NO_ERROR) {
         counter_add(&sink->acked, opaque);
     } else {
+        if (message->rkt == sink->client.topics[KAFKA_ASSETS]) {
+            kafka_assets_failed(sink);
+        }
         kafka_count_failure(sink, message->err, (uint32_t)opaque,
                             rd_kafka_message_status(message) ==
                                 RD_KAFKA_MSG_STATUS_POSSIBLY_PERSISTED);
@@ -243,6 +246,7 @@ static void *run(void *context)
         is_busy = kafka_spool_pump(sink);
         kafka_spool_keep_house(sink);
         kafka_topics_tick(sink, clock_monotonic_ns());
+        kafka_assets_tick(sink, clock_monotonic_ns(), is_flushing);
         kafka_serve(sink, is_flushing && !is_busy ? FLUSH_STEP_MS : 0);
         if (is_flushing) {
             atomic_fetch_add_explicit(&sink->flush_rounds, 1, memory_order_release);

@@ -11,6 +11,7 @@
 #define REPLICAS_BROKER (-1)
 #define NUMBER_BYTES    24
 
+/* `retention_ms` 0: the topic is compacted. */
 static unsigned partitions_of(const struct kafka_settings *settings, enum kafka_kind kind,
                               uint64_t *retention_ms)
 {
@@ -46,8 +47,13 @@ void kafka_topics_print(const struct kafka_settings *settings, FILE *out)
         fprintf(out,
                 "kafka-topics.sh --bootstrap-server '%s' --create --if-not-exists "
                 "--topic '%s' --partitions %u --replication-factor %u "
-                "--config min.insync.replicas=%u --config retention.ms=%" PRIu64 "\n",
-                brokers, name, partitions, replicas, replicas > 1 ? replicas - 1 : 1, retention_ms);
+                "--config min.insync.replicas=%u --config ",
+                brokers, name, partitions, replicas, replicas > 1 ? replicas - 1 : 1);
+        if (retention_ms > 0) {
+            fprintf(out, "retention.ms=%" PRIu64 "\n", retention_ms);
+        } else {
+            fputs("cleanup.policy=compact\n", out);
+        }
     }
 }
 
@@ -73,7 +79,9 @@ static rd_kafka_NewTopic_t *new_topic(struct kafka_sink *sink, enum kafka_kind k
         return NULL;
     }
     (void)snprintf(number, sizeof(number), "%" PRIu64, retention_ms);
-    if (rd_kafka_NewTopic_set_config(topic, "retention.ms", number) != RD_KAFKA_RESP_ERR_NO_ERROR) {
+    if ((retention_ms > 0 ? rd_kafka_NewTopic_set_config(topic, "retention.ms", number)
+                          : rd_kafka_NewTopic_set_config(topic, "cleanup.policy", "compact")) !=
+        RD_KAFKA_RESP_ERR_NO_ERROR) {
         rd_kafka_NewTopic_destroy(topic);
         return NULL;
     }

@@ -7,6 +7,7 @@ import errno
 import json
 import os
 import signal
+import struct
 import subprocess
 import sys
 import tempfile
@@ -19,9 +20,11 @@ sys.path[:0] = [os.path.join(HERE, ".."), os.path.join(HERE, "..", "end_to_end")
 
 from fleet import Collector, in_store
 from kafka_tools import ALERTS, FLOWS, STATS, Cluster
-from support.programs import COLLECTOR, PATIENCE, SENSOR, TRAFFIC, free_port, make_traffic, run, wait_until
+from support.programs import (COLLECTOR, PATIENCE, SENSOR, TRAFFIC, Program, ethernet, free_port, make_traffic, run, wait_until,
+                              write_pcap)
 
 PACKED = "netscope.flows-packed.v1"
+ASSETS = "netscope.assets.v1"
 INSIDE = "NETSCOPE_TEST_MOUNTS"  # set in a mount namespace of our own
 METRIC = "netscope_collector_kafka_source_"
 
@@ -30,6 +33,11 @@ def write(path, text):
     with open(path, "w", encoding="utf-8") as file:
         file.write(text)
     return path
+
+
+def arp(mac, address):
+    octets, own = bytes.fromhex(mac.replace(":", "")), bytes(map(int, address.split(".")))
+    return ethernet(struct.pack("!HHBBH", 1, 0x0800, 6, 4, 2) + octets + own + bytes(6) + bytes([10, 1, 0, 254]), 0x0806)
 
 
 def metrics(collector):
@@ -129,6 +137,59 @@ class KafkaSource(unittest.TestCase):
         found = wait_until("alerts", lambda: collector.fetch("/v1/alerts?state=all&from=0&to=4000000000000")["alerts"])
         self.assertTrue(all(alert["sensor_id"] == "alerting" for alert in found), found)
         wait_until("packets counted", lambda: collector.sensors()["alerting"].get("packets_total", 0))
+
+    def test_assets_are_those_that_a_sensor_tells_by_its_stream(self):
+        """In each form; what is none changes nothing; who comes later has them too."""
+        self.cluster.say(f"topic {ASSETS} 2")
+        os.mkdir(self.path("stream"))
+        by_stream = Collector(self.path("stream"))
+        self.addCleanup(by_stream.close)
+        by_kafka = self.start("assets", f"  assets_topics: [{ASSETS}]\n")
+        frames = [(i * 0.01, arp(f"02:00:00:00:01:{i:02x}", f"10.1.0.{i + 1}")) for i in range(150)]
+        frames += [(2, arp("02:00:00:00:02:07", "10.1.0.7"))]  # another MAC for one address
+        capture = write_pcap(self.path("arp.pcap"), frames)
+        forms = {"plain": "", "json": "  value: json\n", "framed": "  protobuf_framing: varint\n  headers: cloudevents\n"}
+        for name, text in forms.items():
+            self.send(capture, name, f"  assets: true\n{text}", arguments=("--collector", f"127.0.0.1:{by_stream.ingest}"))
+
+        def listed(collector):
+            found, token = [], ""
+            while True:
+                answer = collector.fetch(f"/v1/assets?page_size=1000{token}")
+                found += answer.get("assets", [])
+                if not answer.get("next_page_token"):
+                    return found
+                token = f"&page_token={answer['next_page_token']}"
+
+        wanted = listed(by_stream)
+        self.assertEqual(len(wanted), 151 * len(forms))
+        try:
+            wait_until("the same assets", lambda: listed(by_kafka) == wanted, 60)
+        except AssertionError:
+            self.assertEqual(listed(by_kafka), wanted)
+        self.wait_for(by_kafka, "assets_total", len(wanted))
+        for value in (b"nothing", b'{"mac":"x"}', b"\x22\x1102:00:00:00:01:01"):  # the last names no sensor
+            subprocess.run(["kcat", "-P", "-b", self.cluster.brokers, "-t", ASSETS], input=value, check=True, timeout=60)
+        self.wait_for(by_kafka, "undecodable_total", 3)
+        self.assertEqual(listed(by_kafka), wanted)
+        again = self.start("another", f"  assets_topics: [{ASSETS}]\n  group: another\n")  # reads what is kept
+        wait_until("the same assets", lambda: listed(again) == wanted, 60)
+
+    def test_assets_that_no_broker_took_are_told_again(self):
+        self.cluster.say(f"topic {ASSETS} 2")
+        collector = self.start("late", f"  assets_topics: [{ASSETS}]\n")
+        capture = write_pcap(self.path("arp.pcap"), [(i * 0.01, arp(f"02:00:00:00:01:{i:02x}", f"10.1.0.{i + 1}")) for i in range(20)])
+        config = write(self.path("late.yaml"), f"kafka:\n  brokers: {self.cluster.brokers}\n  assets: true\n  flows: false\n  alerts: false\n"
+                       "  stats: false\n  assets_interval: 1s\n  message_timeout: 1s\n")
+        self.cluster.say("down 0")
+        with Program(SENSOR, "--config", config, "--read-pcap", capture, "--quiet", "--sensor-id", "late", "--pace", "--loop",
+                     environment={"NETSCOPE_HTTP__PORT": "0", "NETSCOPE_GRPC__LISTEN": "127.0.0.1:0"}) as program:
+            wait_until("some were not delivered", lambda: "could not be delivered" in program.text(), 60)
+            self.cluster.say("up 0")
+            try:
+                wait_until("all assets", lambda: int(collector.fetch("/v1/assets").get("total", 0)) == 20, 60)
+            except AssertionError as error:
+                raise AssertionError(f"{error}\n{program.text()[-2000:]}") from None
 
     def test_a_collector_that_is_killed_goes_on_where_it_was(self):
         records, capture = [], self.capture(2000)

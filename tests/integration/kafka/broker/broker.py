@@ -255,10 +255,10 @@ def topics_are_made_at_the_start_where_that_is_asked_for():
     """Those that are there stay as they are; a record that was sent before waits in the spool."""
     broker.create("made.alerts.v1", 1)
     with tempfile.TemporaryDirectory() as folder:
-        settings = (f"brokers={broker.brokers}", "topic_prefix=made", "create_topics=true", "topic_partitions=5", "dns=true",
+        settings = (f"brokers={broker.brokers}", "topic_prefix=made", "create_topics=true", "topic_partitions=5", "dns=true", "assets=true",
                     "headers=cloudevents", f"spool.directory={folder}")
         log, result = attempt(*settings, seconds=30, records="2000")
-        for name in ("flows", "stats", "dns"):
+        for name in ("flows", "stats", "dns", "assets"):
             lines_with(log, "a topic was made", f"topic=made.{name}.v1")
         same("made anew", "topic=made.alerts.v1" in log, False)
         same("acked", (result["acked"], result["failed"]), (2000 + 20 + 2, 0))
@@ -266,7 +266,7 @@ def topics_are_made_at_the_start_where_that_is_asked_for():
         same("made twice", "a topic was made" in log, False)
     listed = subprocess.run(["kcat", "-b", broker.brokers, "-L", "-J"], check=True, timeout=60, capture_output=True).stdout
     partitions = {topic["topic"]: len(topic["partitions"]) for topic in json.loads(listed)["topics"]}
-    same("partitions", [partitions[f"made.{name}.v1"] for name in ("flows", "alerts", "stats", "dns")], [5, 1, 5, 5])
+    same("partitions", [partitions[f"made.{name}.v1"] for name in ("flows", "alerts", "stats", "dns", "assets")], [5, 1, 5, 5, 5])
     java = contract("made.flows.v1", 2050)
     same("headers, as Java's client reads them", (java["records"], java["misplaced"], java["headers"]), (2050, 0, 7 * 2050))
     log, _ = attempt(f"brokers={broker.brokers}", "topic_prefix=much", "create_topics=true", "topic_replication=7", seconds=8)

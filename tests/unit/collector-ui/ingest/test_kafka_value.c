@@ -173,6 +173,34 @@ static void a_length_in_front_is_stepped_over(void **state)
     }
 }
 
+static void an_asset_becomes_a_report_of_it_alone(void **state)
+{
+    (void)state;
+    uint8_t bytes[1024];
+    struct error err = {0};
+    struct kafka_asset asset;
+    AUTO(kafka_value) value = kafka_value_new(&err);
+    struct wire_writer w = wire_writer_over(bytes, sizeof(bytes));
+
+    assert_non_null(value);
+    wire_write_text(&w, 4, "02:00:00:00:00:01");
+    assert_false(kafka_value_read_asset(value, bytes, wire_written(&w), &asset, &err));
+    assert_non_null(strstr(err.message, "sensor_id"));
+    wire_write_text(&w, 14, "s1");
+    error_clear(&err);
+    assert_true(kafka_value_read_asset(value, bytes, wire_written(&w), &asset, &err));
+    assert_string_equal(asset.sensor_id, "s1");
+    assert_int_equal(asset.length, wire_written(&w) + 2);
+    assert_int_equal(asset.report[0], 1 << 3 | 2);
+    assert_memory_equal(asset.report + 2, bytes, wire_written(&w));
+    static const char json[] = "{\"mac\":\"02:00:00:00:00:01\",\"sensor_id\":\"s2\"}";
+
+    assert_true(kafka_value_read_asset(value, (const uint8_t *)json, strlen(json), &asset, &err));
+    assert_string_equal(asset.sensor_id, "s2");
+    assert_false(kafka_value_read_asset(value, (const uint8_t *)"x", 1, &asset, &err));
+    assert_false(kafka_value_read_asset(value, bytes, 0, &asset, &err));
+}
+
 static void json_is_read_in_both_forms_of_names(void **state)
 {
     (void)state;
@@ -272,6 +300,7 @@ int main(void)
         cmocka_unit_test(records_of_a_batch_are_told_in_their_order),
         cmocka_unit_test(the_framing_of_a_registry_is_stepped_over),
         cmocka_unit_test(a_length_in_front_is_stepped_over),
+        cmocka_unit_test(an_asset_becomes_a_report_of_it_alone),
         cmocka_unit_test(json_is_read_in_both_forms_of_names),
         cmocka_unit_test(what_is_no_record_of_a_sensor_is_refused),
         cmocka_unit_test(names_and_records_over_their_bounds_are_refused),

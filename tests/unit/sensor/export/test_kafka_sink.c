@@ -90,7 +90,8 @@ static void headers_are_read_from_what_the_codec_writes(void **state)
     }
     stream.time_field =
         message_field_named(json_message_find(messages[0]), names[0], strlen(names[0]))->number;
-    rd_kafka_headers_t *headers = kafka_headers_new(&stream, bytes, (uint32_t)length);
+    rd_kafka_headers_t *headers =
+        kafka_headers_new(&stream, bytes, (uint32_t)length, (struct record_text){0});
 
     assert_non_null(headers);
     assert_int_equal(rd_kafka_header_cnt(headers), 7);
@@ -103,7 +104,8 @@ static void headers_are_read_from_what_the_codec_writes(void **state)
     assert_header(headers, "ns-seq", "\x01\x02\x03\x04\x05\x06\x07\x08", 8);
     rd_kafka_headers_destroy(headers);
     sink.is_json = true;
-    headers = kafka_headers_new(&stream, bytes, 0); /* nothing in it: no crash */
+    headers =
+        kafka_headers_new(&stream, bytes, 0, (struct record_text){0}); /* nothing in it: no crash */
     assert_non_null(headers);
     assert_header(headers, "content-type", "application/json", 16);
     rd_kafka_headers_destroy(headers);
@@ -236,10 +238,13 @@ static void commands_for_the_topics_that_are_on_are_printed(void **state)
     free(text);
     fixture->settings.topic_partitions = 12;
     fixture->settings.topic_replication = 1;
+    fixture->settings.is_on[KAFKA_ASSETS] = true;
     out = open_memstream(&text, &length);
     kafka_topics_print(&fixture->settings, out);
     (void)fclose(out);
     assert_null(strstr(text, "--partitions 6"));
+    assert_non_null(strstr(text, "'lab.assets.v1'"));
+    assert_non_null(strstr(text, "--config cleanup.policy=compact\n"));
     assert_non_null(strstr(text, "--partitions 12 --replication-factor 1 --config "
                                  "min.insync.replicas=1"));
     free(text);
