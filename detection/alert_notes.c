@@ -41,7 +41,7 @@ static int read_kind(const char *text, struct line *out, struct error *err)
         name[length] = '\0';
     }
     out->at = skip_blanks(out->at + length);
-    out->kind = alert_kind_by_name(name);
+    out->kind = (int)alert_kind_by_name(name);
     if (out->kind == ALERT_NONE && strcmp(name, "*") != 0) {
         return error_set(err, EINVAL,
                          "'%.*s' does not begin with * or the name of a kind such as syn_flood",
