@@ -8,8 +8,8 @@
 #include "ctl/connection.h"
 #include "ctl/json_list.h"
 #include "ctl/message.h"
-#include "ctl/report.h"
 #include "ctl/sensors.h"
+#include "ctl/table.h"
 
 #define PATH     "/netscope.v1.FleetService/ListSensors"
 #define PAGE_MAX 1000
@@ -58,111 +58,116 @@ enum ctl_exit each_sensor(struct ctl *ctl, struct connection *connection,
 struct fleet {
     struct ctl *ctl;
     struct json_list json;
+    struct table *table; /* NULL: for programs */
     bool is_damaged;
 };
 
-/* The first has room for a UUID, which is what a sensor is called by default. */
-static const struct report_column columns[] = {
-    {"SENSOR", 38}, {"STATE", 9}, {"SEEN", 9},  {"CONNECTED", 11}, {"VERSION", 9}, {"RECORDS", 9},
-    {"LOST", 8},    {"PPS", 8},   {"FLOWS", 8}, {"CLOCK", 10},     {"HOST", 20},   {"PEER", 24}};
+static const struct table_column columns[] = {
+    {"SENSOR", TABLE_WORD},      {"STATE", TABLE_WORD},   {"SEEN", TABLE_FIGURE},
+    {"CONNECTED", TABLE_FIGURE}, {"VERSION", TABLE_WORD}, {"RECORDS", TABLE_FIGURE},
+    {"LOST", TABLE_FIGURE},      {"PPS", TABLE_FIGURE},   {"FLOWS", TABLE_FIGURE},
+    {"CLOCK", TABLE_FIGURE},     {"HOST", TABLE_TEXT},    {"PEER", TABLE_WORD}};
 
-static void put_age(struct show *show, uint64_t since_ns, bool is_wanted)
+/* "-": never, or it does not count. */
+static void put_age(struct table *table, uint64_t since_ns, bool is_wanted)
 {
     const uint64_t now_ns = clock_wall_ns();
+    struct show *cell = table_cell(table);
 
-    if (since_ns == 0 || !is_wanted) {
-        show_text(show, "-");
-    } else if (now_ns < since_ns + NS_PER_SEC) {
-        show_text(show, "<1s");
-    } else {
-        show_duration(show, (now_ns - since_ns) / NS_PER_SEC * NS_PER_SEC);
+    if (since_ns != 0 && is_wanted && now_ns < since_ns + NS_PER_SEC) {
+        show_text(cell, "<1s");
+    } else if (since_ns != 0 && is_wanted) {
+        show_duration(cell, (now_ns - since_ns) / NS_PER_SEC * NS_PER_SEC);
     }
+    table_keep(table, SHOW_PLAIN);
 }
 
-static void put_state(struct show *show, const char *state, bool is_revoked)
+static void put_state(struct table *table, const char *state, bool is_revoked)
 {
-    if (is_revoked && strcmp(state, "OFFLINE") == 0) {
-        state = "REVOKED";
-    }
-    show_colour(show, strcmp(state, "LIVE") == 0    ? SHOW_GOOD
+    const bool is_out = is_revoked && strcmp(state, "OFFLINE") == 0;
+
+    show_lower(table_cell(table), is_out ? "REVOKED" : state);
+    table_keep(table, strcmp(state, "LIVE") == 0    ? SHOW_GOOD
                       : strcmp(state, "STALE") == 0 ? SHOW_WARN
                                                     : SHOW_BAD);
-    show_lower(show, state);
-    show_colour(show, SHOW_PLAIN);
 }
 
-static void put_figures(struct line *line, const struct view *sensor)
+/* What its last second was is nothing of now where it is not connected. */
+static void put_figures(struct table *table, const struct view *sensor, bool is_connected)
 {
     const struct view stats = view_message(sensor, "stats");
     const struct view totals = view_message(&stats, "totals");
     const uint64_t lost = view_number(sensor, "records_lost");
 
-    show_count(&line->show, view_number(sensor, "records_received"));
-    line_cell(line, columns[5].width);
-    show_colour(&line->show, lost > 0 ? SHOW_BAD : SHOW_PLAIN);
-    show_count(&line->show, lost);
-    show_colour(&line->show, SHOW_PLAIN);
-    line_cell(line, columns[6].width);
-    show_count(&line->show, view_number(&totals, "packets"));
-    line_cell(line, columns[7].width);
-    show_count(&line->show, view_number(&totals, "flows_active"));
-    line_cell(line, columns[8].width);
-    show_text(&line->show, "%+.1fms", view_double(sensor, "clock_offset_ms"));
-    line_cell(line, columns[9].width);
+    table_put_count(table, view_number(sensor, "records_received"));
+    show_count(table_cell(table), lost);
+    table_keep(table, lost > 0 ? SHOW_BAD : SHOW_PLAIN);
+    if (!is_connected) {
+        for (unsigned i = 0; i < 3; i++) {
+            (void)table_cell(table);
+            table_keep(table, SHOW_PLAIN);
+        }
+        return;
+    }
+    table_put_count(table, view_number(&totals, "packets"));
+    table_put_count(table, view_number(&totals, "flows_active"));
+    table_put(table, SHOW_PLAIN, "%+.1fms", view_double(sensor, "clock_offset_ms"));
 }
 
-static void put_sensor(struct output *out, const struct view *sensor)
+static void put_sensor(struct table *table, const struct view *sensor)
 {
     const char *state = view_choice(sensor, "state", "SENSOR_STATE_");
-    struct line line;
+    const bool is_connected = strcmp(state, "OFFLINE") != 0;
 
-    line_begin(&line, out);
-    show_name(&line.show, view_text(sensor, "sensor_id"));
-    line_cell(&line, columns[0].width);
-    put_state(&line.show, state, view_has(sensor, "revocation"));
-    line_cell(&line, columns[1].width);
-    put_age(&line.show, view_ns(sensor, "last_seen_time"), true);
-    line_cell(&line, columns[2].width);
-    put_age(&line.show, view_ns(sensor, "connected_time"), strcmp(state, "OFFLINE") != 0);
-    line_cell(&line, columns[3].width);
-    show_name(&line.show, view_text(sensor, "version"));
-    line_cell(&line, columns[4].width);
-    put_figures(&line, sensor);
-    show_name(&line.show, view_text(sensor, "host_name"));
-    line_cell(&line, columns[10].width);
-    show_name(&line.show, view_text(sensor, "peer"));
-    line_end(&line);
+    table_put_name(table, SHOW_NAME, view_text(sensor, "sensor_id"));
+    put_state(table, state, view_has(sensor, "revocation"));
+    put_age(table, view_ns(sensor, "last_seen_time"), true);
+    put_age(table, view_ns(sensor, "connected_time"), is_connected);
+    table_put_name(table, SHOW_PLAIN, view_text(sensor, "version"));
+    put_figures(table, sensor, is_connected);
+    table_put_name(table, SHOW_PLAIN, view_text(sensor, "host_name"));
+    table_put_name(table, SHOW_PLAIN, view_text(sensor, "peer"));
 }
 
 static void take(void *context, const struct view *sensor)
 {
     struct fleet *fleet = context;
 
-    if (form_is_data(fleet->ctl->options.form)) {
+    if (fleet->table == NULL) {
         fleet->is_damaged |= !json_list_put(&fleet->json, sensor);
     } else {
-        put_sensor(&fleet->ctl->out, sensor);
+        put_sensor(fleet->table, sensor);
     }
+}
+
+static enum ctl_exit put_data(struct ctl *ctl, struct connection *connection, struct error *err)
+{
+    struct fleet fleet = {.ctl = ctl};
+
+    if (json_list_begin_with(&fleet.json, &ctl->out, ctl->options.form, "Sensor", COLUMNS, err) !=
+        0) {
+        return CTL_FAILED;
+    }
+    const enum ctl_exit status = each_sensor(ctl, connection, take, &fleet, err);
+
+    json_list_end(&fleet.json);
+    return fleet.is_damaged && status == CTL_OK ? CTL_FAILED : status;
 }
 
 static enum ctl_exit use(struct ctl *ctl, struct connection *connection, struct error *err)
 {
-    struct fleet fleet = {.ctl = ctl};
-    const bool is_data = form_is_data(ctl->options.form);
-
-    if (is_data && json_list_begin_with(&fleet.json, &ctl->out, ctl->options.form, "Sensor",
-                                        COLUMNS, err) != 0) {
-        return CTL_FAILED;
+    if (form_is_data(ctl->options.form)) {
+        return put_data(ctl, connection, err);
     }
-    if (!is_data) {
-        report_header(&ctl->out, columns, ARRAY_COUNT(columns));
+    AUTO(table) table = table_new(columns, ARRAY_COUNT(columns), err);
+    struct fleet fleet = {.ctl = ctl, .table = table};
+
+    if (table == NULL) {
+        return CTL_FAILED;
     }
     const enum ctl_exit status = each_sensor(ctl, connection, take, &fleet, err);
 
-    if (is_data) {
-        json_list_end(&fleet.json);
-    }
-    return fleet.is_damaged && status == CTL_OK ? CTL_FAILED : status;
+    return status == CTL_OK && !table_write(table, &ctl->out, err) ? CTL_FAILED : status;
 }
 
 static enum ctl_exit run(struct ctl *ctl, struct error *err)

@@ -11,12 +11,13 @@
 #include "ctl/filter_text.h"
 #include "ctl/json_list.h"
 #include "ctl/message.h"
-#include "ctl/report.h"
+#include "ctl/table.h"
 
 #define AGGREGATE     "/netscope.v1.QueryService/Aggregate"
 #define TOP_FLOWS     "/netscope.v1.FlowService/GetTopFlows"
 #define LIMIT_DEFAULT 10
-#define KEY_WIDTH     28
+#define KEY_BYTES     96
+#define COLUMNS_MAX   (KEYS_MAX + 6)
 #define KEYS_MAX      4
 
 /* ---- what is asked ---- */
@@ -124,74 +125,82 @@ static struct row read_group(const struct view *view)
                         .flows = view_number(view, "flows")};
 }
 
-static void put_row(struct output *out, const struct row *row, uint64_t total, bool has_ways)
+static void put_row(struct table *table, const struct row *row, unsigned keys, uint64_t total,
+                    bool has_ways)
 {
-    struct line line;
-
-    line_begin(&line, out);
-    for (unsigned i = 0; i < row->keys_count; i++) {
-        show_colour(&line.show, row->is_other ? SHOW_DIM : SHOW_NAME);
-        if (row->keys[i].length == 0) {
-            show_text(&line.show, "-");
-        }
-        show_name(&line.show, row->keys[i]);
-        show_colour(&line.show, SHOW_PLAIN);
-        line_cell(&line, KEY_WIDTH);
+    for (unsigned i = 0; i < keys; i++) {
+        table_put_name(table, row->is_other ? SHOW_DIM : SHOW_NAME,
+                       i < row->keys_count ? row->keys[i] : (struct record_text){"", 0});
     }
-    show_bytes(&line.show, bytes_of(row));
-    line_cell(&line, 10);
-    show_text(&line.show, "%.1f%%", total == 0 ? 0 : 100.0 * (double)bytes_of(row) / (double)total);
-    line_cell(&line, 8);
+    table_put_bytes(table, bytes_of(row));
+    table_put(table, SHOW_PLAIN, "%.1f%%",
+              total == 0 ? 0 : 100.0 * (double)bytes_of(row) / (double)total);
     if (has_ways) {
-        show_bytes(&line.show, row->up);
-        line_cell(&line, 10);
-        show_bytes(&line.show, row->down);
-        line_cell(&line, 10);
+        table_put_bytes(table, row->up);
+        table_put_bytes(table, row->down);
     }
-    show_count(&line.show, row->packets);
-    line_cell(&line, 10);
-    show_count(&line.show, row->flows);
-    line_end(&line);
+    table_put_count(table, row->packets);
+    table_put_count(table, row->flows);
 }
 
-static void put_header(struct output *out, const char *groups, bool has_ways)
+/* The groups in capitals, then the figures; how many groups. */
+static unsigned name_columns(const struct ctl *ctl, bool has_ways, char names[KEYS_MAX][KEY_BYTES],
+                             struct table_column columns[COLUMNS_MAX], unsigned *count)
 {
-    struct line line;
+    const struct table_column figures[] = {
+        {"BYTES", TABLE_FIGURE},   {"SHARE", TABLE_FIGURE},
+        {"UP", TABLE_FIGURE},      {"DOWN", TABLE_FIGURE},
+        {"PACKETS", TABLE_FIGURE}, {has_ways ? "NEW FLOWS" : "FLOWS", TABLE_FIGURE}};
+    unsigned keys = 0;
 
-    line_begin(&line, out);
-    for (const char *at = groups; *at != '\0';) {
+    for (const char *at = groups_of(&ctl->options); *at != '\0' && keys < KEYS_MAX;) {
         const size_t length = strcspn(at, ",");
 
-        for (size_t i = 0; i < length; i++) {
-            show_text(&line.show, "%c", at[i] >= 'a' && at[i] <= 'z' ? at[i] - 'a' + 'A' : at[i]);
+        (void)snprintf(names[keys], KEY_BYTES, "%.*s", (int)length, at);
+        for (char *letter = names[keys]; *letter != '\0'; letter++) {
+            *letter = (char)(*letter >= 'a' && *letter <= 'z' ? *letter - 'a' + 'A' : *letter);
         }
-        line_cell(&line, KEY_WIDTH);
+        columns[keys] = (struct table_column){names[keys], TABLE_TEXT};
+        keys++;
         at += length + (at[length] == ',');
     }
-    show_text(&line.show, "BYTES     SHARE   %sPACKETS   %s",
-              has_ways ? "UP        DOWN      " : "", has_ways ? "NEW FLOWS" : "FLOWS");
-    line_end(&line);
+    *count = keys;
+    for (size_t i = 0; i < ARRAY_COUNT(figures); i++) {
+        if (has_ways || (i != 2 && i != 3)) {
+            columns[(*count)++] = figures[i];
+        }
+    }
+    return keys;
 }
 
-static void put_rows(struct ctl *ctl, const struct view *answer, bool is_collector)
+static bool put_rows(struct ctl *ctl, const struct view *answer, bool is_collector,
+                     struct error *err)
 {
     const char *field = is_collector ? "rows" : "groups";
+    static char names[KEYS_MAX][KEY_BYTES];
+    struct table_column columns[COLUMNS_MAX];
+    unsigned count = 0;
+    const unsigned keys = name_columns(ctl, is_collector, names, columns, &count);
+    AUTO(table) table = table_new(columns, count, err);
     struct view_list list = view_list_of(answer, field);
     struct view each;
     uint64_t total = 0;
 
+    if (table == NULL) {
+        return false;
+    }
     while (view_list_next(&list, &each)) {
         const struct row row = is_collector ? read_aggregate(&each) : read_group(&each);
 
         total += bytes_of(&row);
     }
-    put_header(&ctl->out, groups_of(&ctl->options), is_collector);
     list = view_list_of(answer, field);
     while (view_list_next(&list, &each)) {
         const struct row row = is_collector ? read_aggregate(&each) : read_group(&each);
 
-        put_row(&ctl->out, &row, total, is_collector);
+        put_row(table, &row, keys, total, is_collector);
     }
+    return table_write(table, &ctl->out, err);
 }
 
 static enum ctl_exit put_json(struct ctl *ctl, const struct view *answer, bool is_collector,
@@ -244,7 +253,7 @@ static enum ctl_exit ask_top(struct ctl *ctl, struct connection *connection, boo
         if (form_is_json(ctl->options.form)) {
             status = put_json(ctl, &view, is_collector, err);
         } else {
-            put_rows(ctl, &view, is_collector);
+            status = put_rows(ctl, &view, is_collector, err) ? CTL_OK : CTL_FAILED;
         }
         output_flush(&ctl->out);
         put_limits(&view, &ctl->options, is_collector, connection->target);

@@ -66,6 +66,8 @@ class Commands(Place):
     def test_sensors_are_those_of_the_fleet(self):
         table = self.good("sensors", *self.server).stdout
         self.assertRegex(table, r"(?m)^SENSOR +STATE +SEEN .*\nedge-1 +live +")
+        header, row = table.splitlines()
+        self.assertLess(max(len(header), len(row)), 130)  # as wide as what is in it
         listed = rows(self.good("sensors", *self.server, "-o", "jsonl"))
         self.assertEqual([row["sensor_id"] for row in listed], ["edge-1"])
         self.assertEqual(self.good("sensors", *self.server, "--state", "offline", "-o", "jsonl").stdout, "")
