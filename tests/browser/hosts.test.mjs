@@ -258,7 +258,7 @@ for (const theme of ['dark', 'light']) {
             await page.waitForSelector('.vr.hs, .figures');
             await page.waitForTimeout(1200);
             await page.evaluate(axe_source());
-            const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag22aa'] }));
+            const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }));
             assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary}`).join(' | ')}`), []);
             await shot(`${name}-${theme}`);
         });

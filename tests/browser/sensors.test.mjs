@@ -132,7 +132,7 @@ for (const theme of ['dark', 'light']) {
             assert.deepEqual(await cut_off(page), []);
             assert.ok(await page.evaluate(() => document.documentElement.scrollWidth <= innerWidth));
             await page.evaluate(axe_source());
-            const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag22aa'] }));
+            const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }));
             assert.deepEqual(found.violations.map((v) => `${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary}`).join(' | ')}`), []);
             await shot(`sensor-${theme}-${width}`);
         });
@@ -143,7 +143,7 @@ for (const theme of ['dark', 'light']) {
     test(`what opens on a page and what is empty has no accessibility violation in ${theme}`, options, async () => {
         const check = async (what) => {
             await page.evaluate(axe_source());
-            const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag22aa'] }));
+            const found = await page.evaluate(() => window.axe.run(document, { runOnly: ['wcag2a', 'wcag2aa', 'wcag21a', 'wcag21aa', 'wcag22aa'] }));
             return found.violations.map((v) => `${what}: ${v.id}: ${v.nodes.slice(0, 3).map((n) => `${n.target} ${n.failureSummary}`).join(' | ')}`);
         };
         const found = [];

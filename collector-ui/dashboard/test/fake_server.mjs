@@ -227,7 +227,7 @@ export function make_world(options = {}) {
             config_key: a.key, loss_during_window: a.kind === 'SENSOR_LOSS' ? '812' : '0',
         };
     }
-    return { now, first_ms, story_end, app_bps, sensor_bps, sensor_side, site_side, sensor_loss, totals, flows, flow_times, flow_bps, record, other_id, alerts, alert_record, triage: new FakeTriage(), captures: new FakeCaptures(), started, empty: options.empty === true };
+    return { now, first_ms, story_end, app_bps, sensor_bps, sensor_side, site_side, sensor_loss, totals, flows, flow_times, flow_bps, record, other_id, alerts, alert_record, triage: new FakeTriage(), captures: new FakeCaptures(), started: now(), empty: options.empty === true };
 }
 
 /* -- packets ------------------------------------------------------------------------------------------------ */
@@ -552,7 +552,7 @@ function rest(world, control, path, q) {
         return ok({ step_ms: step, t, series: world.empty ? [] : series, ...meta });
     }
     if (path === '/v1/assets') {
-        return q.get('search')?.length > 64 ? problem(400, 'search: at most 64 bytes', 'OUT_OF_BOUNDS') : ok(list_assets(q, Date.now()));
+        return q.get('search')?.length > 64 ? problem(400, 'search: at most 64 bytes', 'OUT_OF_BOUNDS') : ok(list_assets(q, now()));
     }
     if (path === '/v1/map') {
         return ok(service_map(records(), q.get('group_by') || 'host'));

@@ -69,9 +69,9 @@ def main():
                            "NETSCOPE_LOGIN_URL": f"http://127.0.0.1:{closed.http}", "NETSCOPE_LOGIN_PASSWORD": password,
                            "NETSCOPE_SCREENSHOT_DIR": SCREENSHOTS}
             tests = [os.path.join(ROOT, "tests", "browser", f"{name}.test.mjs") for name in
-                     ("dashboard", "overview", "failure", "triage", "captures", "login", "hosts", "sensors")]
+                     ("dashboard", "overview", "failure", "triage", "captures", "login", "hosts", "sensors", "visual")]
             # One after the other: side by side two browsers share the processors, and each waits for the other.
-            failed = [test for test in tests if subprocess.run(["node", "--test", test], env=environment, timeout=300).returncode != 0]
+            failed = [test for test in tests if subprocess.run(["node", "--test", test], env=environment, timeout=900).returncode != 0]
             if not failed and sensor.is_running():
                 return 0
             print(sensor.text()[-2000:], collector.program.text()[-3000:])

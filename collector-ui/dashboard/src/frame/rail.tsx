@@ -44,7 +44,7 @@ function More() {
     const here = others.find((name) => name === route.value.page);
     return (
         <Menu
-            label="More pages"
+            label={here ? `${TITLES[here]}, more pages` : 'More pages'}
             class={`tab ${here ? 'on' : ''}`}
             button={
                 <>

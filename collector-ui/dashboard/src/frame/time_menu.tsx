@@ -37,20 +37,17 @@ export function TimeMenu() {
     const { from_ms, to_ms } = view();
     const name = range_name(r);
     const minutes = r?.kind === 'live' || to_ms - from_ms > 600_000;
+    const interval = r ? `${moment(from_ms, to_ms, !minutes)} – ${clock(to_ms, !minutes)} UTC` : '';
     return (
         <Menu
-            label={`Time range: ${name.long}`}
+            before="Time range: "
             class="time"
             button={
                 <>
                     <Icon name="clock" />
                     <b class="hide-m">{name.long}</b>
                     <b class="only-m">{name.short}</b>
-                    {r && (
-                        <span class="dim hide-m">
-                            {moment(from_ms, to_ms, !minutes)} – {clock(to_ms, !minutes)} UTC
-                        </span>
-                    )}
+                    {interval && <span class="dim hide-m">{interval}</span>}
                 </>
             }
         >

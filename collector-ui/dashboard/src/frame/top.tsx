@@ -44,7 +44,7 @@ export function LivePill() {
     }
     return (
         <Menu
-            label={`Live, each ${rate_name(rate_hz.value)}. Change the rate`}
+            label={`${c.state === 'open' ? 'Live' : 'Connecting'} ${rate_name(rate_hz.value)}, change the rate`}
             class="live"
             button={
                 <>

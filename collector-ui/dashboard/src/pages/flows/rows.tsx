@@ -32,7 +32,7 @@ export function Head({ order }: { order: string }) {
                         type="button"
                         key={c.key}
                         class={`c-${c.key} ${name === c.order ? 'so' : ''}`}
-                        aria-label={`Sort by ${c.title}`}
+                        aria-label={`Sort by ${c.title}${c.head ? `, ${c.head}` : ''}`}
                         onClick={() => {
                             const next = `${c.order} ${name === c.order && way !== 'asc' ? 'asc' : 'desc'}`;
                             patch({ o: next === 'end_time desc' ? '' : next });
