@@ -7,7 +7,8 @@ by REST, followers by gRPC, one that is stopped and reads nothing, live feeds, c
 round, when they are gone, memory, files and threads of each process are read, and its ledger must be balanced.
 
 Memory is judged where the run is long enough: the collector holds the last 15 minutes by the second, and for new streams the
-last 3,600 statistics of all sensors, of which each sends one a second. Then it is full.
+last 3,600 statistics of all sensors, of which each sends one a second. Then it is full. (A sensor holds as many of its own: it
+is full in an hour, and what it takes until then is within the bounds.)
 Tables of detectors and flows are mapped whole at the start and touched as they fill, so the resident size of a process grows
 for hours without anything growing. Judged is what can grow: blocks that malloc has given out (`used`), the memory that it has
 for them (`heap`), and all that is mapped for writing beside it, touched or not (`mapped`).
