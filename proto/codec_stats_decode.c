@@ -158,6 +158,7 @@ static void take_shard(const Netscope__V1__ShardStats *from, struct stats_shard 
         .flows_active = from->flows_active,
         .flows_max = from->flows_max,
         .evicted = from->evicted,
+        .cpu_ratio = from->cpu_ratio,
     };
 }
 

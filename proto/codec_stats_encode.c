@@ -155,6 +155,7 @@ static void write_shard(struct wire_writer *w, const struct stats_shard *shard)
     write_number(w, 7, shard->flows_active);
     write_number(w, 8, shard->flows_max);
     write_number(w, 9, shard->evicted);
+    write_double(w, 10, shard->cpu_ratio);
     wire_end(w, mark);
 }
 

@@ -99,7 +99,7 @@ const char *tcp_state_name(enum tcp_state state)
 const char *stats_dimension_name(enum stats_dimension dimension)
 {
     static const char *const names[STATS_DIMENSION_COUNT] = {"application", "host", "service",
-                                                             "direction"};
+                                                             "direction", "protocol"};
     return (unsigned)dimension < ARRAY_COUNT(names) ? names[dimension] : "";
 }
 

@@ -17,10 +17,11 @@ enum stats_dimension {
     STATS_BY_HOST,
     STATS_BY_SERVICE,
     STATS_BY_DIRECTION,
+    STATS_BY_PROTOCOL,
     STATS_DIMENSION_COUNT
 };
 
-/* "application", "host", "service", "direction". Static. */
+/* "application", "host", "service", "direction", "protocol". Static. */
 const char *stats_dimension_name(enum stats_dimension dimension);
 
 #define STATS_TOP_MAX       32 /* items of one dimension, "other" included */
@@ -131,6 +132,7 @@ static inline void stats_ledger_add(struct stats_ledger_row *row, const char *re
 struct stats_shard {
     uint32_t shard, ring_used, ring_size, ring_high_water;
     uint64_t packets, bytes, flows_active, flows_max, evicted;
+    double cpu_ratio; /* of one processor; 0: not known */
 };
 
 struct stats_detector {

@@ -132,6 +132,9 @@ static void write_rings(struct metrics_page *page, struct pipeline *pipeline)
 static const struct figure shard_figures[] = {
     {"netscope_shard_packets_total", METRICS_COUNTER, "Packets that a shard has decoded.",
      OF(packets), KIND_U64},
+    {"netscope_shard_cpu_ratio", METRICS_GAUGE,
+     "Share of one processor that its thread used, over the last half second or more.",
+     OF(cpu_ratio), KIND_DOUBLE},
     {"netscope_shard_batches_held", METRICS_GAUGE,
      "Batches of records that wait for the publisher.", OF(ring_used), KIND_U32},
     {"netscope_shard_batches_high_water", METRICS_GAUGE, "Most batches that ever waited.",

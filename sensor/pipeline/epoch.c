@@ -1,8 +1,11 @@
 #include "sensor/pipeline/epoch.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include "sensor/wire/packet.h"
 
 struct epoch *epoch_new(const struct detection_settings *detection, struct error *err)
 {
@@ -52,6 +55,7 @@ void epoch_reset(struct epoch *epoch, uint64_t second)
     epoch_table_reset(&epoch->hosts);
     epoch_table_reset(&epoch->services);
     epoch_table_reset(&epoch->directions);
+    memset(epoch->protocols, 0, sizeof(epoch->protocols));
     epoch->flows_count = 0;
     epoch->frames_refused = 0;
     if (epoch->assets != NULL) {
@@ -188,6 +192,11 @@ void epoch_merge(struct epoch *into, const struct epoch *from)
     epoch_table_merge(&into->hosts, &from->hosts);
     epoch_table_merge(&into->services, &from->services);
     epoch_table_merge(&into->directions, &from->directions);
+    for (uint32_t i = 0; i < EPOCH_PROTOCOLS; i++) {
+        into->protocols[i].bytes_in += from->protocols[i].bytes_in;
+        into->protocols[i].bytes_out += from->protocols[i].bytes_out;
+        into->protocols[i].packets += from->protocols[i].packets;
+    }
     for (uint32_t i = 0; i < from->flows_count; i++) {
         if (epoch_wants_flow(into, flow_delta(&from->flows[i]))) {
             struct stats_top_flow flow = from->flows[i].flow;
@@ -211,6 +220,63 @@ static int larger_flow(const void *a, const void *b)
     return is_smaller(right, left) ? -1 : is_smaller(left, right);
 }
 
+/* ---- protocols ---- */
+
+static struct record_text protocol_name(uint32_t protocol, char room[16])
+{
+    const char *name = ip_protocol_name((uint8_t)protocol);
+
+    if (name == NULL) {
+        (void)snprintf(room, 16, "protocol %u", protocol & 255);
+        name = room;
+    }
+    return (struct record_text){name, (uint32_t)strlen(name)};
+}
+
+static uint64_t bytes_of(const struct epoch_rate *rate)
+{
+    return rate->bytes_in + rate->bytes_out;
+}
+
+/* Largest first, of equal ones the lower number; where there are too many, the rest as "other". */
+static void fill_protocols(struct epoch *epoch, struct stats_top_list *out)
+{
+    uint8_t order[EPOCH_PROTOCOLS];
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < EPOCH_PROTOCOLS; i++) {
+        uint32_t at = count;
+
+        if (epoch->protocols[i].packets == 0) {
+            continue;
+        }
+        for (;
+             at > 0 && bytes_of(&epoch->protocols[order[at - 1]]) < bytes_of(&epoch->protocols[i]);
+             at--) {
+            order[at] = order[at - 1];
+        }
+        order[at] = (uint8_t)i;
+        count++;
+    }
+    out->count = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct epoch_rate *rate = &epoch->protocols[order[i]];
+        const bool is_rest = count > STATS_TOP_MAX && i + 1 >= STATS_TOP_MAX;
+        const uint32_t at = is_rest ? STATS_TOP_MAX - 1 : i;
+        struct stats_named_rate *item = &out->items[at];
+
+        if (at == out->count) {
+            *item = (struct stats_named_rate){
+                .key = is_rest ? (struct record_text){"other", 5}
+                               : protocol_name(order[i], epoch->protocol_names[at])};
+            out->count++;
+        }
+        item->bytes_in += rate->bytes_in;
+        item->bytes_out += rate->bytes_out;
+        item->packets += rate->packets;
+    }
+}
+
 void epoch_fill_stats(struct epoch *epoch, struct stats_record *out)
 {
     out->start_ns = epoch->second * UINT64_C(1000000000);
@@ -220,6 +286,7 @@ void epoch_fill_stats(struct epoch *epoch, struct stats_record *out)
     epoch_table_top(&epoch->hosts, &out->top[STATS_BY_HOST]);
     epoch_table_top(&epoch->services, &out->top[STATS_BY_SERVICE]);
     epoch_table_top(&epoch->directions, &out->top[STATS_BY_DIRECTION]);
+    fill_protocols(epoch, &out->top[STATS_BY_PROTOCOL]);
     /* Sorted, largest first; a sorted heap would be smallest first, but the second is over. */
     if (epoch->flows_count > 0) {
         qsort(epoch->flows, epoch->flows_count, sizeof(epoch->flows[0]), larger_flow);

@@ -23,6 +23,11 @@ struct epoch_flow {
     char app[32];
 };
 
+#define EPOCH_PROTOCOLS 256
+struct epoch_rate {
+    uint64_t bytes_in, bytes_out, packets;
+};
+
 struct epoch {
     uint64_t second; /* since 1970, packet time */
     uint64_t place;  /* epoch_place: in which order seconds follow each other */
@@ -35,6 +40,8 @@ struct epoch {
     uint64_t dns_response_counts[STATS_RTT_BOUNDS + 1];
     double dns_response_sum_seconds;
     struct epoch_table applications, hosts, services, directions;
+    struct epoch_rate protocols[EPOCH_PROTOCOLS]; /* by number of the IP protocol */
+    char protocol_names[STATS_TOP_MAX][16]; /* of those that have no name: for epoch_fill_stats */
     uint32_t flows_count;
     struct epoch_flow flows[STATS_TOP_FLOWS_MAX]; /* a heap by delta bytes, smallest first */
     struct detection_frame *detection;            /* NULL when detection is off */

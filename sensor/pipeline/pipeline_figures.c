@@ -268,7 +268,8 @@ uint32_t pipeline_shard_rows(struct pipeline *pipeline, struct stats_shard *rows
                                  .bytes = counter_get(&counts->bytes),
                                  .flows_active = counter_get(&counts->flows_active),
                                  .flows_max = counter_get(&counts->flows_max),
-                                 .evicted = counter_get(&counts->flows_evicted)};
+                                 .evicted = counter_get(&counts->flows_evicted),
+                                 .cpu_ratio = (double)counter_get(&counts->cpu_millionths) * 1e-6};
     }
     return written;
 }

@@ -101,6 +101,8 @@ struct shard_counts {
     struct counter pcap_failed;
     struct counter missed_bytes[SHARD_INTERFACES]; /* ACKed and never seen, of ended flows */
     struct counter last_packet_ns;
+    struct counter cpu_ns; /* of the thread that runs it, since its start; looked at each second */
+    struct counter cpu_millionths; /* of one processor, over the last half second or more */
 };
 
 struct shard;

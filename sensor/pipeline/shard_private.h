@@ -44,6 +44,7 @@ struct shard {
     struct flow_record *record;
     struct community_ids ids; /* to be made, of records in `batch` */
     uint8_t *dns_room;        /* CODEC_DNS_BYTES_MAX; NULL: no DNS records */
+    uint64_t cpu_wall_ns;     /* monotonic time at which counts.cpu_ns was looked at; 0: never */
     uint64_t next_sample_ns, sample_interval_ns, samples_taken;
     uint64_t evidence_taken;
     uint32_t evidence_skipped;

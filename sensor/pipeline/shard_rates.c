@@ -108,6 +108,13 @@ static void service_text(uint8_t protocol, uint16_t port, char out[EPOCH_TEXT_BY
     }
 }
 
+static void add_protocol(struct epoch_rate *rate, const struct in_out *bytes, uint64_t packets)
+{
+    rate->bytes_in += bytes->in;
+    rate->bytes_out += bytes->out;
+    rate->packets += packets;
+}
+
 static void add_service(struct epoch_table *table, const struct flow *flow,
                         const struct in_out *bytes, uint64_t packets)
 {
@@ -170,6 +177,7 @@ void shard_count_flow(struct shard *shard, struct flow *flow, const struct flow_
     add_host(&epoch->hosts, flow, !client_is_high, delta->bytes[0], delta->bytes[1],
              delta->packets);
     add_service(&epoch->services, flow, &in_out, delta->packets);
+    add_protocol(&epoch->protocols[flow->key.protocol], &in_out, delta->packets);
     if (epoch->detection != NULL) {
         detect_volume(epoch->detection, shard->table, flow, delta, client_inside, server_inside);
     }

@@ -216,7 +216,8 @@ static void fill_rows(struct record_random *random, struct stats_record *out)
                                               .bytes = random_number(random, 64),
                                               .flows_active = random_number(random, 64),
                                               .flows_max = random_number(random, 64),
-                                              .evicted = random_number(random, 64)};
+                                              .evicted = random_number(random, 64),
+                                              .cpu_ratio = real(random)};
     }
     out->detectors_count = record_random_below(random, 8);
     for (uint32_t i = 0; i < out->detectors_count; i++) {

@@ -20,7 +20,7 @@ export function sensor_record(row, now) {
                 totals: { packets: String(Math.round(packets / 3000)), bytes: String(Math.round(Number(row.bytes_total) / 3000)), flows_active: String(row.flows_active) },
                 interfaces: [link('eno1', 0.8, losing ? Number(row.kernel_dropped) : 0), link('eno2', 0.2, 0, row.name === 'lab-7' ? 'the interface is gone' : '')],
                 ledger: [stage('CAPTURE', 'packets', packets, [['count_reached', 0]]), stage('DECODE', 'packets', packets, [['non_ip', 40], ['malformed', 2], ['handover_full', losing ? 77 : 0]]), stage('FLOW', 'packets', packets, []), stage('SINK', 'records', 900, [['sink_full', 0]], 'collector'), stage('SPOOL', 'records', 900, [['given_up_unsent', losing ? 31 : 0]], 'collector')],
-                shards: [{ shard: 0, flows_active: String(row.flows_active), flows_max: '524288', evicted: '0' }, { shard: 1, flows_active: '0', flows_max: '524288', evicted: losing ? '5' : '0' }],
+                shards: [{ shard: 0, flows_active: String(row.flows_active), flows_max: '524288', evicted: '0', cpu_ratio: 0.25 }, { shard: 1, flows_active: '0', flows_max: '524288', evicted: losing ? '5' : '0' }],
                 memory: { flow_table_bytes: '201326592', detectors_bytes: '266966736', spool_bytes: '0', rss_bytes: '612368384', limit_bytes: '1073741824' },
                 sinks: [{ name: 'collector', connected: row.state === 'LIVE', sent: '91204', acked: '91200', unacked: String(row.unacked), spool_bytes: row.name === 'gru-1' ? '4194304' : '0', oldest_age: row.name === 'gru-1' ? '9.2s' : '0s', failed: losing ? '31' : '0', last_error: '' }, { name: 'flows_jsonl', connected: true, sent: '91204', acked: '91204', unacked: '0', spool_bytes: '0', last_error: '' }],
             },

@@ -15,7 +15,7 @@ test('what a sensor lost is told by cause, with the reasons that count', () => {
     assert.deepEqual([of.decode.count, of.decode.reasons], [42, ['non_ip', 'malformed']]);
     assert.equal(of.flow_table.count, 5);
     assert.deepEqual([of.uplink.count, of.uplink.reasons], [31, ['given_up_unsent']]);
-    assert.deepEqual([d.bps, d.pps, d.flows, d.flows_max], [240_000, 100, 4800, 1048576]);
+    assert.deepEqual([d.bps, d.pps, d.flows, d.flows_max, d.cpu], [240_000, 100, 4800, 1048576, 0.25]);
     assert.deepEqual(d.interfaces.map((i) => [i.name, i.kernel_dropped, i.stall_s]), [['eno1', 1200, 0.012], ['eno2', 0, 1.4]]);
     assert.deepEqual(d.sinks.map((s) => [s.name, s.failed, s.oldest_ms]), [['collector', 31, 0], ['flows_jsonl', null, null]]);
     assert.equal(d.peer, '192.0.2.7:41212');
@@ -25,7 +25,7 @@ test('what a sensor lost is told by cause, with the reasons that count', () => {
 test('a sensor that told nothing yet has no figure, not 0', () => {
     for (const answer of [null, {}, { sensor: 3 }, { sensor: { stats: [] } }]) {
         const d = read_sensor_detail(answer);
-        assert.deepEqual([d.bps, d.pps, d.flows, d.flows_max, d.memory, d.memory_limit, d.records], [null, null, null, null, null, null, null]);
+        assert.deepEqual([d.bps, d.pps, d.flows, d.flows_max, d.cpu, d.memory, d.memory_limit, d.records], [null, null, null, null, null, null, null, null]);
         assert.deepEqual(d.causes.map((c) => c.count), [null, null, null, null, null, null]);
         assert.deepEqual([d.interfaces, d.sinks, d.labels], [[], [], []]);
     }

@@ -70,6 +70,11 @@ class Evidence(unittest.TestCase):
         self.assertEqual(values["netscope_evidence_alerts_total"], 2)
         self.assertGreater(values["netscope_evidence_packets_total"], 9)
         self.assertEqual(values["netscope_evidence_memory_bytes"], shards * 4 * 1024 * 1024)
+        for shard in range(shards):  # each tells how much of a processor it takes: something, and not more than there is
+            self.assertTrue(0 < values[f'netscope_shard_cpu_ratio{{shard="{shard}"}}'] <= 1.1, values)
+        wait_until("a second with TCP", lambda: ["TCP"] in [
+            [item["key"] for item in top["items"]] for top in service.json("/v1/stats")["stats"].get("top", [])
+            if top["dimension"] == "protocol"])
         return service
 
     def test_get_packet_has_the_packets_of_an_alert(self):

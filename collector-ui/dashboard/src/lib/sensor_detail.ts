@@ -53,6 +53,8 @@ export interface SensorDetail {
     pps: number | null;
     flows: number | null;
     flows_max: number | null;
+    /* of one processor, by the thread that uses most */
+    cpu: number | null;
     memory: number | null;
     memory_limit: number | null; /* null: none */
     flow_table_bytes: number | null;
@@ -122,6 +124,7 @@ export function read_sensor_detail(answer: unknown): SensorDetail {
         records: num(b.records_received), duplicates: num(b.records_duplicate), records_lost: num(b.records_lost),
         bps: bytes === null ? null : bytes * 8, pps: rate(num(totals.packets)),
         flows: num(totals.flows_active), flows_max: above_0(add(shards.map((s) => num(s.flows_max)))),
+        cpu: above_0(Math.max(0, ...shards.map((s) => num(s.cpu_ratio) ?? 0))),
         memory: num(memory.rss_bytes), memory_limit: above_0(num(memory.limit_bytes)), flow_table_bytes: num(memory.flow_table_bytes), detectors_bytes: num(memory.detectors_bytes),
         interfaces, sinks: list(stats.sinks).map(read_sink), causes: causes(stats, interfaces),
     };

@@ -219,6 +219,44 @@ static void of_flows_as_large_as_the_smallest_the_lower_id_is_taken(void **state
     epoch_free(epoch);
 }
 
+static void protocols_are_summed_over_shards_and_sorted_with_a_rest(void **state)
+{
+    (void)state;
+    struct epoch *epoch = fresh(), *other = fresh();
+    struct stats_record *stats = calloc(1, sizeof(*stats));
+    const struct stats_top_list *top = &stats->top[STATS_BY_PROTOCOL];
+
+    epoch->protocols[6] = (struct epoch_rate){100, 50, 3};
+    other->protocols[6] = (struct epoch_rate){10, 5, 1};
+    other->protocols[17] = (struct epoch_rate){200, 0, 2};
+    other->protocols[200] = (struct epoch_rate){0, 7, 1};
+    epoch_merge(epoch, other);
+    epoch_fill_stats(epoch, stats);
+    assert_int_equal(top->count, 3);
+    assert_memory_equal(top->items[0].key.data, "UDP", 3);
+    assert_memory_equal(top->items[1].key.data, "TCP", 3);
+    assert_int_equal(top->items[1].bytes_in, 110);
+    assert_int_equal(top->items[1].bytes_out, 55);
+    assert_int_equal(top->items[1].packets, 4);
+    assert_int_equal(top->items[2].key.length, 12);
+    assert_memory_equal(top->items[2].key.data, "protocol 200", 12);
+
+    for (unsigned i = 0; i < EPOCH_PROTOCOLS; i++) { /* a flood of all numbers */
+        epoch->protocols[i] = (struct epoch_rate){1000 - i, 0, 1};
+    }
+    memset(stats, 0, sizeof(*stats));
+    epoch_fill_stats(epoch, stats);
+    assert_int_equal(top->count, STATS_TOP_MAX);
+    assert_memory_equal(top->items[STATS_TOP_MAX - 1].key.data, "other", 5);
+    assert_int_equal(top->items[STATS_TOP_MAX - 1].packets, EPOCH_PROTOCOLS - STATS_TOP_MAX + 1);
+    epoch_reset(epoch, 101);
+    epoch_fill_stats(epoch, stats);
+    assert_int_equal(top->count, 0);
+    epoch_free(epoch);
+    epoch_free(other);
+    free(stats);
+}
+
 static void a_reset_second_is_empty(void **state)
 {
     (void)state;
@@ -248,6 +286,7 @@ int main(void)
         cmocka_unit_test(the_largest_flows_are_kept_with_any_number_of_parts),
         cmocka_unit_test(a_key_that_is_a_number_has_one_entry),
         cmocka_unit_test(of_flows_as_large_as_the_smallest_the_lower_id_is_taken),
+        cmocka_unit_test(protocols_are_summed_over_shards_and_sorted_with_a_rest),
         cmocka_unit_test(a_reset_second_is_empty),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

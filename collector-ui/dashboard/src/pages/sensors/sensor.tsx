@@ -110,6 +110,7 @@ const of_limit = (value: number | null, limit: number | null, words: (v: number)
 /* Of these somebody should act. */
 const MEMORY_MATTERS = 0.9;
 const FLOWS_MATTER = 0.9;
+const CPU_MATTERS = 0.9;
 const CLOCK_MATTERS_MS = 1000;
 
 const FIGURES: [string, (b: Both) => preact.ComponentChildren, ((b: Both) => boolean)?][] = [
@@ -123,6 +124,7 @@ const FIGURES: [string, (b: Both) => preact.ComponentChildren, ((b: Both) => boo
     ['Load, its last second', ({ d }) => with_unit(d?.bps ?? null, 'bit/s')],
     ['… packets', ({ d }) => with_unit(d?.pps ?? null, '/s')],
     ['Flows held', ({ d }) => of_limit(d?.flows ?? null, d?.flows_max ?? null, whole), ({ d }) => (d?.flows ?? 0) >= FLOWS_MATTER * (d?.flows_max ?? Infinity)],
+    ['Busiest shard', ({ d }) => (d === null || d.cpu === null ? NONE : `${whole(100 * d.cpu)} % of a processor`), ({ d }) => (d?.cpu ?? 0) >= CPU_MATTERS],
     ['Memory', ({ d }) => of_limit(d?.memory ?? null, d?.memory_limit ?? null, bytes), ({ d }) => (d?.memory ?? 0) >= MEMORY_MATTERS * (d?.memory_limit ?? Infinity)],
     ['… set aside: flow table', ({ d }) => bytes(d?.flow_table_bytes ?? null)],
     ['… set aside: detectors', ({ d }) => bytes(d?.detectors_bytes ?? null)],
