@@ -76,6 +76,14 @@ MUST_USE size_t codec_append_labels(bool is_server, const uint8_t *run, size_t r
 MUST_USE size_t codec_append_name(bool is_server, struct record_text name, uint8_t source,
                                   uint8_t *out, size_t capacity);
 
+/* FlowRecord.risk_score and .alert_ids behind an encoded flow that has none, at most
+ * FLOW_ALERTS_MAX ids. 0: no room. */
+#define CODEC_ALERT_ID_BYTES_MAX 64
+MUST_USE size_t codec_append_alerts(uint8_t risk_score, const struct record_text *ids,
+                                    uint32_t count, uint8_t *out, size_t capacity);
+/* One more of FlowRecord.flags: a number of netscope.v1.FlowFlag, not its bit. 0: no room. */
+MUST_USE size_t codec_append_flag(uint8_t flag, uint8_t *out, size_t capacity);
+
 /* Decoders accept fields in any order, unknown fields, repeated sub-messages (merged, as protobuf
  * says) and identity anywhere; they refuse (false) what is no protobuf, or over its bounds. Texts
  * point into `bytes`; what has no room in a fixed array is dropped. Text is not checked for UTF-8

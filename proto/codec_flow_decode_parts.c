@@ -351,7 +351,16 @@ bool codec_read_flow_part(struct wire_reader *r, uint32_t tag, struct flow_recor
     }
     case BYTES(45):
         return read_quic(r, out);
-    default: /* risk_score, alert_ids, observers are the collector's own; the rest is unknown */
+    case NUMBER(50): {
+        bool ok = true;
+
+        out->risk_score = (uint8_t)take_number(r, UINT8_MAX, &ok);
+        return ok;
+    }
+    case BYTES(51):
+        add_text(r, out->alert_ids, FLOW_ALERTS_MAX, &out->alerts_count);
+        return true;
+    default: /* observers are the collector's own; the rest is unknown */
         wire_skip(r, tag);
         return true;
     }

@@ -6,14 +6,16 @@
 
 #define ENDPOINT_MAX (4 * TEXT_FIELD_MAX)
 #define LABELS_MAX   (FLOW_LABELS_MAX * CODEC_LABEL_BYTES_MAX)
-#define TUNNEL_MAX   (2 * (ADDRESS_TEXT_BYTES + 4) + 3 * NUMBER_FIELD_MAX + 4)
+#define ALERTS_MAX                                                                                 \
+    (NUMBER_FIELD_MAX + FLOW_ALERTS_MAX * (CODEC_ALERT_ID_BYTES_MAX + 4) + FIELD_TOUCHES)
+#define TUNNEL_MAX (2 * (ADDRESS_TEXT_BYTES + 4) + 3 * NUMBER_FIELD_MAX + 4)
 
 /* Everything but TLS, DNS, HTTP and SSH. */
 #define COMMON_MAX                                                                                 \
     (IDENTITY_BYTES_MAX + 2 * ENDPOINT_MAX + 2 * DIRECTION_MAX + TCP_MAX + 7 * TEXT_FIELD_MAX +    \
      FLOW_TUNNELS_MAX * TUNNEL_MAX + 3 * TIME_FIELD_MAX + 24 * NUMBER_FIELD_MAX + FIELD_TOUCHES)
 
-static_assert(COMMON_MAX + 2 * LABELS_MAX + TLS_MAX + DNS_MAX + HTTP_MAX + SSH_MAX <=
+static_assert(COMMON_MAX + ALERTS_MAX + 2 * LABELS_MAX + TLS_MAX + DNS_MAX + HTTP_MAX + SSH_MAX <=
                   CODEC_FLOW_BYTES_MAX,
               "the advertised bound holds");
 static_assert(IDENTITY_BYTES_MAX <= CODEC_IDENTITY_BYTES_MAX, "the advertised bound holds");
@@ -263,6 +265,16 @@ static ALWAYS_INLINE uint8_t *put_end(uint8_t *at, const struct flow_record *rec
     return put_byte(at, 24, record->ip_version);
 }
 
+static NOINLINE uint8_t *put_alerts(uint8_t *at, uint8_t risk_score, const struct record_text *ids,
+                                    uint32_t count)
+{
+    at = put_byte(at, 50, risk_score);
+    for (uint32_t i = 0; i < count && i < FLOW_ALERTS_MAX; i++) {
+        at = put_text(at, 51, ids[i], CODEC_ALERT_ID_BYTES_MAX);
+    }
+    return at;
+}
+
 /* `community`: where the text of the Community ID ends. */
 static uint8_t *put_flow(uint8_t *at, const struct flow_record *record, uint8_t **community)
 {
@@ -284,6 +296,9 @@ static uint8_t *put_flow(uint8_t *at, const struct flow_record *record, uint8_t 
     at = put_number(at, 34, record->observation_point);
     at = put_number(at, 35, record->sampling_interval);
     at = codec_put_flow_parts(at, record);
+    if (UNLIKELY((record->risk_score | record->alerts_count) != 0)) {
+        at = put_alerts(at, record->risk_score, record->alert_ids, record->alerts_count);
+    }
     return put_flags(at, record->flags);
 }
 
@@ -291,6 +306,7 @@ static size_t bytes_at_most(const struct flow_record *record)
 {
     return COMMON_MAX + (record->has_tls ? TLS_MAX : 0U) + (record->has_dns ? DNS_MAX : 0U) +
            (record->has_http ? HTTP_MAX : 0U) + (record->has_ssh ? SSH_MAX : 0U) +
+           (record->alerts_count > 0 ? ALERTS_MAX : 0U) +
            ((record->client.labels_count | record->server.labels_count) > 0 ? 2 * LABELS_MAX : 0U);
 }
 
@@ -381,6 +397,27 @@ size_t codec_append_name(bool is_server, struct record_text name, uint8_t source
     write_number(&inner, 5, source);
     assert(inner.ok);
     wire_write_bytes(&w, is_server ? 9 : 8, body, wire_written(&inner));
+    return w.ok ? wire_written(&w) : 0;
+}
+
+size_t codec_append_alerts(uint8_t risk_score, const struct record_text *ids, uint32_t count,
+                           uint8_t *out, size_t capacity)
+{
+    uint8_t whole[ALERTS_MAX];
+    const size_t length = (size_t)(put_alerts(whole, risk_score, ids, count) - whole);
+
+    if (length > capacity) {
+        return 0;
+    }
+    memcpy(out, whole, length);
+    return length;
+}
+
+size_t codec_append_flag(uint8_t flag, uint8_t *out, size_t capacity)
+{
+    struct wire_writer w = wire_writer_over(out, capacity);
+
+    wire_write_bytes(&w, 52, &flag, 1); /* packed */
     return w.ok ? wire_written(&w) : 0;
 }
 

@@ -157,6 +157,7 @@ struct flow_tcp {
 #define FLOW_HOSTS_MAX   8
 #define FLOW_ANSWERS_MAX 4
 #define FLOW_TUNNELS_MAX 4
+#define FLOW_ALERTS_MAX  4
 
 struct flow_tunnel {
     uint8_t type;     /* netscope.v1.TunnelType */
@@ -234,6 +235,9 @@ struct flow_record {
     struct record_text community_id, interface;
     struct record_text app, app_method, app_carrier, quic_version;
     struct flow_tunnel tunnels[FLOW_TUNNELS_MAX];
+    uint8_t risk_score; /* 0..100 */
+    uint8_t alerts_count;
+    struct record_text alert_ids[FLOW_ALERTS_MAX];
     /* Read only where the has_ flag is set. */
     struct flow_tcp tcp;
     struct flow_tls tls;

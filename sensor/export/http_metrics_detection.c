@@ -54,6 +54,15 @@ static void write_alerts(struct metrics_page *page, struct pipeline *pipeline)
     }
     metrics_one(page, "netscope_alerts_open", METRICS_GAUGE, "Incidents open now.",
                 counter_get(&counts->alerts_open));
+    metrics_one(page, "netscope_flow_records_alerted_total", METRICS_COUNTER,
+                "Records of flows that name an alert which they belong to (alert_ids).",
+                counter_get(&counts->alerted_flows));
+    metrics_one(page, "netscope_flow_alerts_omitted_total", METRICS_COUNTER,
+                "Alerts that a record of a flow has not named for want of room.",
+                counter_get(&counts->alerts_no_room));
+    metrics_one(page, "netscope_flow_records_gap_total", METRICS_COUNTER,
+                "Records of flows that lived when packets were lost (FLOW_FLAG_GAP_BEFORE).",
+                counter_get(&counts->gap_flows));
 }
 
 static void write_detectors(struct metrics_page *page, struct pipeline *pipeline)

@@ -29,12 +29,15 @@ struct batch_entry {
     uint64_t time_ns;    /* end time of the record, packet time */
     uint64_t packets;    /* sum of delta_packets in it (flows) */
     uint64_t wire_bytes; /* sum of delta_bytes in it (flows) */
-    /* What the publisher needs to name a flow's ends, and bytes kept behind the record for it. */
+    /* What the publisher needs to name a flow's ends and to find its alerts, and bytes kept behind
+     * the record for that. Where there are none (0) the rest is not set. */
     uint64_t start_ns;
     struct ip_address client, server;
     uint16_t name_room;
     bool wants_client_name, wants_server_name;
     bool client_is_named, server_is_named; /* by the shard, or by an answer since */
+    uint8_t ip_protocol;
+    uint16_t server_port;
 };
 
 struct batch_pool;

@@ -102,6 +102,7 @@ static int make_publisher(struct pipeline *pipeline, struct error *err)
                      .rules = from->rules,
                      .flow = &pipeline->settings.flow},
         .held_batches = from->batches_per_shard / 2,
+        .is_live = pipeline_is_live(pipeline),
         .fill_stats = pipeline_fill_stats,
         .on_alert = on_alert,
         .on_stats = on_stats,

@@ -157,6 +157,14 @@ static bool make_detection(struct publisher *publisher, struct error *err)
     if (publisher->names != NULL) {
         detection_know_names(publisher->detection, is_named, publisher);
     }
+    publisher->alerts = alert_join_new(
+        &(struct alert_join_settings){
+            .is_live = settings->is_live,
+            .idle_timeout_ns = settings->flow != NULL ? settings->flow->idle_timeout_ns : 0},
+        err);
+    if (publisher->alerts == NULL) {
+        return false;
+    }
     publisher->sketch = malloc(PUBLISHER_SKETCH_BYTES);
     if (publisher->sketch == NULL) {
         error_set(err, ENOMEM, "publisher: no memory for sketches");
@@ -230,6 +238,7 @@ void publisher_free(struct publisher *publisher)
     }
     name_join_free(publisher->names);
     label_join_free(publisher->labels);
+    alert_join_free(publisher->alerts);
     asset_list_free(publisher->assets);
     evidence_pins_free(publisher->evidence);
     free(publisher->alert);
@@ -251,19 +260,45 @@ static struct record_batch *next_batch(struct publisher *publisher, uint32_t sha
 
     if (batch == NULL) {
         batch = ring_pop(batches);
+        publisher->held_second[shard] = batch != NULL && publisher->alerts != NULL
+                                            ? alert_join_wants(publisher->alerts, batch)
+                                            : 0;
     }
     publisher->held[shard] = NULL;
-    if (batch == NULL || publisher->names == NULL) {
-        return batch;
+    if (batch == NULL) {
+        return NULL;
     }
-    const bool is_ready = name_join_is_ready(publisher->names, shard, batch);
+    const bool is_named =
+        publisher->names == NULL || name_join_is_ready(publisher->names, shard, batch);
+    const bool is_decided =
+        publisher->held_second[shard] == 0 || publisher->held_second[shard] < publisher->decided;
 
-    if (!is_ready && ring_used(batches) < publisher->settings.held_batches) {
+    if (!(is_named && is_decided) && ring_used(batches) < publisher->settings.held_batches) {
         publisher->held[shard] = batch;
         return NULL;
     }
-    name_join_batch(publisher->names, batch, !is_ready);
+    if (publisher->names != NULL) {
+        name_join_batch(publisher->names, batch, !is_named);
+    }
     return batch;
+}
+
+/* What the publisher itself knows of flows, behind their records. */
+static void join_batch(struct publisher *publisher, struct record_batch *batch)
+{
+    struct publisher_counts *counts = &publisher->counts;
+
+    if (publisher->labels != NULL) {
+        label_join_batch(publisher->labels, batch);
+    }
+    if (publisher->alerts != NULL) {
+        const struct alert_join_counts *joined = alert_join_counts_of(publisher->alerts);
+
+        alert_join_batch(publisher->alerts, batch);
+        counter_set(&counts->alerted_flows, counter_get(&joined->flows));
+        counter_set(&counts->alerts_no_room, counter_get(&joined->no_room));
+    }
+    counter_add(&counts->gap_flows, loss_mark_batch(&publisher->losses, batch));
 }
 
 static bool take_batches(struct publisher *publisher)
@@ -277,9 +312,7 @@ static bool take_batches(struct publisher *publisher)
             if (batch == NULL) {
                 break;
             }
-            if (publisher->labels != NULL) {
-                label_join_batch(publisher->labels, batch);
-            }
+            join_batch(publisher, batch);
             publisher_publish(publisher, batch);
             moved = true;
         }

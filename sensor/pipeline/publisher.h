@@ -60,7 +60,9 @@ struct publisher_settings {
     struct label_source *labels;         /* borrowed; NULL: networks have no labels */
     uint32_t assets_max;                 /* 0: none are kept */
     struct evidence_pins_settings evidence; /* packets 0: off */
-    uint32_t held_batches; /* a shard's batches that may wait for names of other shards */
+    uint32_t
+        held_batches; /* a shard's batches that may wait for names of other shards, and alerts */
+    bool is_live;     /* else what a record knows of alerts does not depend on threads' pace */
     /* Fills what the publisher does not know: interfaces, shards, memory, ledger rows up to
      * FLOW, totals.lost_packets. On the publisher thread. */
     void (*fill_stats)(void *context, struct stats_record *record);
@@ -98,6 +100,9 @@ struct publisher_counts {
     struct counter flow_ends[8];                 /* records of END, by enum flow_end_reason */
     struct counter alerts[ALERT_KIND_COUNT][8];  /* opened, by kind and severity */
     struct counter alerts_open;                  /* now */
+    struct counter alerted_flows;                /* records that belong to an alert */
+    struct counter alerts_no_room;               /* of which they were not told for want of room */
+    struct counter gap_flows;                    /* records behind which packets are missing */
     struct counter detectors_bytes;              /* frames of all shards, and windows */
     struct counter sketch_frames_refused;        /* seconds of a shard under another seed */
     struct counter sketch_frames_sent, sketch_bytes_sent;

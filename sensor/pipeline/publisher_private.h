@@ -6,6 +6,8 @@
 
 #include "base/clock.h"
 #include "proto/codec.h"
+#include "sensor/pipeline/alert_join.h"
+#include "sensor/pipeline/loss_mark.h"
 #include "sensor/pipeline/publisher.h"
 
 #define PUBLISHER_OWN_BATCHES     64
@@ -36,8 +38,12 @@ struct publisher {
     struct waiting waiting[PUBLISHER_SHARDS_MAX];
     struct name_join *names;   /* NULL = off */
     struct label_join *labels; /* NULL: off */
+    struct alert_join *alerts; /* NULL: detection is off */
+    struct loss_mark losses;
     struct name_outlet *name_outlets[PUBLISHER_SHARDS_MAX];
-    struct record_batch *held[PUBLISHER_SHARDS_MAX]; /* waits for the other shards' answers */
+    struct record_batch *held[PUBLISHER_SHARDS_MAX]; /* waits for other shards, or a decision */
+    uint64_t held_second[PUBLISHER_SHARDS_MAX];      /* alert_join_wants of it */
+    uint64_t decided; /* all seconds before this place have been decided */
     struct wake wake;
     struct batch_pool *own_pool;
     struct record_batch *own; /* being filled with alerts and statistics */

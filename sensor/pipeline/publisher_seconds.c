@@ -100,6 +100,7 @@ void publisher_on_alert(void *context, const struct alert_record *alert, uint64_
         log_incident(alert);
         return;
     }
+    alert_join_note(publisher->alerts, alert, publisher->merged->second);
     alert = with_packets(publisher, alert);
     uint8_t *out = own_reserve(publisher, CODEC_ALERT_BYTES_MAX);
 
@@ -342,6 +343,10 @@ static void decide(struct publisher *publisher, uint64_t place)
     epoch_fill_stats(publisher->merged, publisher->stats);
     name_top_flows(publisher, second);
     publisher->settings.fill_stats(publisher->settings.context, publisher->stats);
+    /* A file tells how many its capture lost, not when. */
+    if (publisher->settings.is_live && publisher->stats->totals.lost_packets > 0) {
+        loss_mark_note(&publisher->losses, second);
+    }
     counter_add(&publisher->counts.sketch_frames_refused, publisher->merged->frames_refused);
     if (publisher->detection != NULL) {
         const struct detection_second costs = {.packets = publisher->stats->totals.packets,
@@ -375,7 +380,12 @@ bool publisher_decide_seconds(struct publisher *publisher)
     for (;;) {
         const uint64_t place = publisher_next_second(publisher);
 
-        if (place == UINT64_MAX || place >= limit || !publisher_has_room(publisher)) {
+        if (place == UINT64_MAX || place >= limit) {
+            moved |= publisher->decided != limit; /* batches may have waited for that */
+            publisher->decided = limit;
+            break;
+        }
+        if (!publisher_has_room(publisher)) {
             break;
         }
         decide(publisher, place);

@@ -4,7 +4,9 @@
 #include <string.h>
 
 #include "sensor/detect/detect.h"
+#include "sensor/pipeline/alert_join.h"
 #include "sensor/pipeline/label_join.h"
+#include "sensor/pipeline/loss_mark.h"
 #include "sensor/pipeline/shard_private.h"
 #include "sensor/wire/app.h"
 #include "sensor/wire/packet_summary.h"
@@ -26,6 +28,8 @@ static void fill_entry(struct shard *shard, struct batch_entry *entry,
         entry->server = record->server.ip;
         entry->client_is_named = record->client.name.length > 0;
         entry->server_is_named = record->server.name.length > 0;
+        entry->server_port = record->server.port;
+        entry->ip_protocol = record->ip_protocol;
     }
     if (wants_names) {
         entry->wants_client_name = record->client.name.length == 0;
@@ -38,10 +42,15 @@ static void fill_entry(struct shard *shard, struct batch_entry *entry,
 
 #define RECORD_ROOM (CODEC_FLOW_BYTES_MAX + NAME_JOIN_ROOM + LABEL_JOIN_ROOM)
 
-/* Bytes kept behind a record for names, where it wants any, and labels. */
+/* Bytes kept behind a record for names, where it wants any, and labels. Alerts and marks take what
+ * names leave, or else have a little of their own. */
 static uint16_t room_of(const struct shard *shard, bool wants_names)
 {
-    return (uint16_t)((wants_names ? NAME_JOIN_ROOM : 0) +
+    const bool wants_marks = shard->settings.detection != NULL || !shard->settings.is_lossless;
+
+    return (uint16_t)((wants_names   ? NAME_JOIN_ROOM
+                       : wants_marks ? ALERT_JOIN_ROOM + LOSS_MARK_ROOM
+                                     : 0) +
                       (UNLIKELY(shard->settings.has_labels) ? LABEL_JOIN_ROOM : 0));
 }
 
@@ -107,6 +116,8 @@ static void encode_syn(struct shard *shard, const struct syn_record *record,
         entry->start_ns = record->time_ns;
         entry->client = address_of_ipv4(&record->client_ip);
         entry->server = address_of_ipv4(&record->server_ip);
+        entry->server_port = record->server_port;
+        entry->ip_protocol = IP_PROTOCOL_TCP;
     }
     if (wants_names) {
         entry->wants_client_name = entry->wants_server_name = true;

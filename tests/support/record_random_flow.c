@@ -265,6 +265,13 @@ void record_random_flow(struct record_random *random, struct flow_record *out)
                                                .outer_source = random_address(random),
                                                .outer_target = random_address(random)};
     }
+    out->risk_score = (uint8_t)record_random_below(random, 101);
+    out->alerts_count = (uint8_t)record_random_below(random, FLOW_ALERTS_MAX + 1);
+    for (unsigned i = 0; i < out->alerts_count; i++) {
+        static const char id[] = "019b7cf6-0000-7000-8000-000000000001";
+
+        out->alert_ids[i] = (struct record_text){id, (uint32_t)(30 + i)};
+    }
     out->update_index = random_number32(random);
     out->observation_point = random_number32(random);
     out->sampling_interval = random_number32(random);

@@ -166,6 +166,21 @@ function Detail({ record, live_row, click }: { record: Bag; live_row: Flow | nul
     add('SSH', [safe(text(ssh.client_banner)), safe(text(ssh.server_banner))].filter(Boolean).join(' → '));
     const weak = Array.isArray(record.flags) ? record.flags.map(enum_words).filter(Boolean) : [];
     add('Weak points', weak.join(', '));
+    const alerts = Array.isArray(record.alert_ids) ? record.alert_ids.map(text).filter(Boolean) : [];
+    add(
+        'Alerts',
+        alerts.length === 0
+            ? ''
+            : [
+                  ...alerts.map((id, i) => [
+                      i > 0 ? ', ' : '',
+                      <a key={id} href={href('alerts', { sel: id })}>
+                          {safe(id.slice(0, 13))}
+                      </a>,
+                  ]),
+                  ` · risk ${whole(num(record.risk_score))} of 100`,
+              ],
+    );
     add('VLAN', record.vlan_id === undefined || record.vlan_id === null ? '' : safe(text(record.vlan_id)));
     add('Interface', safe(text(record.interface)));
     add('Seen', `${f.start_ms === null ? NONE : moment(f.start_ms, server_now())} – ${f.end_ms === null ? NONE : moment(f.end_ms, f.start_ms ?? 0)}`);

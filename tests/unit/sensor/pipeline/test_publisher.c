@@ -9,6 +9,7 @@
 
 #include "base/clock.h"
 #include "proto/codec.h"
+#include "sensor/pipeline/loss_mark.h"
 #include "sensor/pipeline/publisher.h"
 #include "tests/unit/sensor/pipeline/fake_sink.h"
 
@@ -20,13 +21,15 @@ struct bench {
     struct publisher *publisher;
     struct fake_sink sinks[2];
     uint64_t stats_records;
+    uint64_t lost; /* packets of each second */
+    bool is_live;
 };
 
 static void fill_stats(void *context, struct stats_record *record)
 {
     struct bench *bench = context;
 
-    (void)record;
+    record->totals.lost_packets = bench->lost;
     bench->stats_records++;
 }
 
@@ -39,6 +42,7 @@ static void bench_start(struct bench *bench, uint32_t sinks, enum sink_when_full
                                           .sinks_count = sinks,
                                           .queue_batches = queue,
                                           .flush_ns = NS_PER_SEC / 5,
+                                          .is_live = bench->is_live,
                                           .fill_stats = fill_stats,
                                           .context = bench};
 
@@ -269,6 +273,60 @@ static void each_second_gives_one_statistics_record_in_order(void **state)
     bench_free(&bench);
 }
 
+/* One flow that ended now and keeps room for what the publisher knows of it. */
+static void push_flow(struct bench *bench, uint64_t start, uint64_t end)
+{
+    const struct flow_record record = {.flow_id = 1, .event = FLOW_END};
+    struct record_batch *batch = batch_take(bench->pool);
+
+    assert_non_null(batch);
+    uint8_t *out = batch_reserve(batch, 2048);
+    assert_non_null(out);
+    struct batch_entry *entry =
+        batch_commit_named(batch, (uint32_t)codec_encode_flow(&record, out, 1024), LOSS_MARK_ROOM);
+
+    entry->stream = RECORD_FLOWS;
+    entry->event = FLOW_END;
+    entry->start_ns = start * NS_PER_SEC;
+    entry->time_ns = end * NS_PER_SEC;
+    assert_true(ring_push(bench->outlet.batches, batch));
+    wake_up(publisher_wake(bench->publisher));
+}
+
+/* How many of three flows are marked when seven packets were lost in one second. */
+static uint64_t marked_after_loss(bool is_live)
+{
+    struct bench bench = {.lost = 7, .is_live = is_live};
+
+    bench_start(&bench, 1, SINK_DROPS, 64);
+    const struct publisher_counts *counts = publisher_counts_of(bench.publisher);
+
+    push_epoch(&bench, 100);
+    wait_until(&counts->records[RECORD_STATS], 1);
+    push_flow(&bench, 90, 101);
+    push_flow(&bench, 103, 104);
+    push_flow(&bench, 90, 99);
+    wait_until(&counts->records[RECORD_FLOWS], 3);
+    bench_finish(&bench);
+    const uint64_t marked = counter_get(&counts->gap_flows);
+
+    assert_int_equal(bench.sinks[0].undecodable, 0);
+    bench_free(&bench);
+    return marked;
+}
+
+static void flows_that_lived_when_packets_were_lost_are_marked(void **state)
+{
+    (void)state;
+    assert_int_equal(marked_after_loss(true), 1);
+}
+
+static void what_a_capture_file_has_lost_marks_no_flow_since_nobody_knows_when(void **state)
+{
+    (void)state;
+    assert_int_equal(marked_after_loss(false), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -279,6 +337,8 @@ int main(void)
         cmocka_unit_test(a_refusal_is_counted_and_the_rest_goes_on),
         cmocka_unit_test(a_sink_that_stays_busy_at_the_end_is_owed_what_it_missed),
         cmocka_unit_test(each_second_gives_one_statistics_record_in_order),
+        cmocka_unit_test(flows_that_lived_when_packets_were_lost_are_marked),
+        cmocka_unit_test(what_a_capture_file_has_lost_marks_no_flow_since_nobody_knows_when),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
