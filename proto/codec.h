@@ -29,8 +29,17 @@ MUST_USE size_t codec_encode_flow_at(const struct flow_record *record, uint8_t *
  * CODEC_COMMUNITY_BYTES of the Community ID are left to the caller, who has to write them. */
 #define CODEC_SYN_BYTES_MAX   2048
 #define CODEC_COMMUNITY_BYTES 30
-MUST_USE size_t codec_encode_syn(const struct syn_record *syn, uint8_t *out, size_t capacity,
-                                 size_t *community_end);
+/* What one record says as the one before did, encoded; of zeros at first. One a thread. */
+#define CODEC_SYN_KEPT 64
+struct codec_syn_memory {
+    struct codec_syn_kept {
+        uint64_t key; /* what it says; 0: nothing */
+        uint32_t length;
+        uint8_t bytes[CODEC_SYN_KEPT];
+    } client, server, header; /* MAC addresses, the SYN's header */
+};
+MUST_USE size_t codec_encode_syn(const struct syn_record *syn, struct codec_syn_memory *memory,
+                                 uint8_t *out, size_t capacity, size_t *community_end);
 MUST_USE size_t codec_encode_alert(const struct alert_record *record, uint8_t *out,
                                    size_t capacity);
 MUST_USE size_t codec_encode_stats(const struct stats_record *record, uint8_t *out,

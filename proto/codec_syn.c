@@ -5,7 +5,9 @@
 #include "proto/codec_flow_encode.h"
 #include "proto/record_syn.h"
 
-#define SYN_MAX (CODEC_SYN_BYTES_MAX - FIELD_TOUCHES)
+#define TWO_BYTE_TAG(field, type)                                                                  \
+    ((WIRE_TAG(field, type) & 0x7f) | 0x80 | WIRE_TAG(field, type) >> 7 << 8)
+#define SYN_MAX (CODEC_SYN_BYTES_MAX - FIELD_TOUCHES - CODEC_SYN_KEPT)
 
 static_assert(FLOW_ID_DIGITS + 2 + 3 * TIME_FIELD_MAX +
                       2 * (ADDRESS_TEXT_BYTES + MAC_TEXT_BYTES + 16) + 16 * NUMBER_FIELD_MAX +
@@ -13,8 +15,37 @@ static_assert(FLOW_ID_DIGITS + 2 + 3 * TIME_FIELD_MAX +
                   SYN_MAX,
               "the advertised bound holds");
 
+/* A copy of at most CODEC_SYN_KEPT bytes in steps of a known length, which may touch as many. */
+static ALWAYS_INLINE uint8_t *put_kept(uint8_t *at, const struct codec_syn_kept *kept)
+{
+    memcpy(at, kept->bytes, sizeof(kept->bytes));
+    return at + kept->length;
+}
+
+static NOINLINE void keep_mac(struct codec_syn_kept *kept, uint64_t key, const uint8_t *mac)
+{
+    uint8_t *end = put_tag(kept->bytes, 3, WIRE_BYTES);
+
+    *end = (uint8_t)mac_text(mac, (char *)end + 1);
+    kept->key = key;
+    kept->length = (uint32_t)(end + 1 + *end - kept->bytes);
+}
+
+/* Field 3 of an endpoint. */
+static ALWAYS_INLINE uint8_t *put_mac(uint8_t *at, struct codec_syn_kept *kept, const uint8_t *mac)
+{
+    const uint64_t key =
+        load_le32(mac) | (uint64_t)mac[4] << 32 | (uint64_t)mac[5] << 40 | UINT64_C(1) << 63;
+
+    if (UNLIKELY(kept->key != key)) {
+        keep_mac(kept, key, mac);
+    }
+    return put_kept(at, kept);
+}
+
 static ALWAYS_INLINE uint8_t *put_ipv4_endpoint(uint8_t *at, uint32_t field, uint32_t ip,
-                                                uint16_t port, const uint8_t *mac, uint8_t scope)
+                                                uint16_t port, const uint8_t *mac,
+                                                struct codec_syn_kept *kept, uint8_t scope)
 {
     uint8_t *body = begin_message(at, field);
     uint8_t *end = put_tag(body, 1, WIRE_BYTES);
@@ -22,10 +53,8 @@ static ALWAYS_INLINE uint8_t *put_ipv4_endpoint(uint8_t *at, uint32_t field, uin
     *end = (uint8_t)address_ipv4_text(ip, (char *)end + 1);
     end += 1 + *end;
     end = put_numeral_if(end, 2, numeral_of_28(port), port != 0);
-    if (mac != NULL) {
-        end = put_tag(end, 3, WIRE_BYTES);
-        *end = (uint8_t)mac_text(mac, (char *)end + 1);
-        end += 1 + *end;
+    if (LIKELY(mac != NULL)) {
+        end = put_mac(end, kept, mac);
     }
     end = put_small(end, 6, scope);
     body[-1] = (uint8_t)(end - body); /* at most 61 bytes */
@@ -74,30 +103,60 @@ static ALWAYS_INLINE uint8_t *put_port_app(uint8_t *at, const struct syn_record 
 }
 
 /* Field 15: "S0", "S" and what the SYN's header says. */
-static ALWAYS_INLINE uint8_t *put_syn(uint8_t *at, const struct syn_record *syn)
+static NOINLINE void keep_header(struct codec_syn_kept *kept, uint64_t key,
+                                 const struct syn_header *header)
 {
-    uint8_t *body = begin_message(at, 15);
+    const unsigned options = header->options;
+    const uint8_t scale = options >> SYN_SCALE_SHIFT & 15;
+    uint8_t *body = begin_message(kept->bytes, 15);
 
-    store_le64(body, WIRE_TAG(1, WIRE_VARINT) | (uint64_t)syn->tcp_state << 8 |
+    store_le64(body, WIRE_TAG(1, WIRE_VARINT) | (uint64_t)header->tcp_state << 8 |
                          WIRE_TAG(2, WIRE_BYTES) << 16 | 2U << 24 | (uint64_t)'S' << 32 |
                          (uint64_t)'0' << 40 | (uint64_t)WIRE_TAG(3, WIRE_BYTES) << 48 |
                          UINT64_C(1) << 56);
     store_le32(body + 8, 'S' | WIRE_TAG(4, WIRE_BYTES) << 8);
     uint8_t *side = body + 11;
-    uint8_t *end = put_byte(side, 1, syn->tcp_flags);
+    uint8_t *end = put_byte(side, 1, header->tcp_flags);
     end = put_small(end, 2, 1);
-    end = put_numeral_if(end, 11, numeral_of_28(syn->window), true);
-    end = put_numeral_if(end, 12, numeral_of_28(syn->mss), syn->has_mss);
-    end = put_numeral_if(end, 13, numeral_of_byte(syn->window_scale), syn->has_window_scale);
-    end = put_small(end, 21, syn->sack_permitted);
-    end = put_small(end, 22, syn->timestamps);
+    end = put_numeral_if(end, 11, numeral_of_28(header->window), true);
+    end = put_numeral_if(end, 12, numeral_of_28(header->mss), (options & SYN_HAS_MSS) != 0);
+    end = put_numeral_if(end, 13, numeral_of_byte(scale), (options & SYN_HAS_WINDOW_SCALE) != 0);
+    end = put_small(end, 21, (options & SYN_HAS_SACK_PERMITTED) != 0);
+    end = put_small(end, 22, (options & SYN_HAS_TIMESTAMPS) != 0);
     side[-1] = (uint8_t)(end - side);
     body[-1] = (uint8_t)(end - body);
-    return end;
+    kept->key = key;
+    kept->length = (uint32_t)(end - kept->bytes);
 }
 
-size_t codec_encode_syn(const struct syn_record *syn, uint8_t *out, size_t capacity,
-                        size_t *community_end)
+static ALWAYS_INLINE uint8_t *put_header(uint8_t *at, struct codec_syn_kept *kept,
+                                         const struct syn_record *syn)
+{
+    uint64_t key;
+
+    static_assert(sizeof(syn->header) == sizeof(key), "and no gap in it");
+    memcpy(&key, &syn->header, sizeof(key));
+    if (UNLIKELY(kept->key != key)) {
+        keep_header(kept, key, &syn->header);
+    }
+    return put_kept(at, kept);
+}
+
+/* Fields 20 to 24, and tag and length of field 25. */
+static ALWAYS_INLINE uint8_t *put_end(uint8_t *at, const struct syn_record *syn)
+{
+    at = put_small(at, 20, syn->end_reason);
+    at = put_small(at, 21, syn->end_detail);
+    at = put_number(at, 22, syn->update_index);
+    at = put_small(at, 23, syn->initiator);
+    store_le64(at, TWO_BYTE_TAG(24, WIRE_VARINT) | 4U << 16 |
+                       (uint64_t)TWO_BYTE_TAG(25, WIRE_BYTES) << 24 |
+                       (uint64_t)CODEC_COMMUNITY_BYTES << 40);
+    return at + 6;
+}
+
+size_t codec_encode_syn(const struct syn_record *syn, struct codec_syn_memory *memory, uint8_t *out,
+                        size_t capacity, size_t *community_end)
 {
     const struct time_fields time = time_fields_of(syn->time_ns);
     uint8_t *at = out;
@@ -110,22 +169,15 @@ size_t codec_encode_syn(const struct syn_record *syn, uint8_t *out, size_t capac
     at = put_time_fields(at, 6, &time);
     at = put_time_fields(at, 7, &time);
     at = put_ipv4_endpoint(at, 8, syn->client_ip, syn->client_port, syn->client_mac,
-                           syn->client_scope);
+                           &memory->client, syn->client_scope);
     at = put_ipv4_endpoint(at, 9, syn->server_ip, syn->server_port, syn->server_mac,
-                           syn->server_scope);
+                           &memory->server, syn->server_scope);
     store_le32(at, WIRE_TAG(10, WIRE_VARINT) | 6U << 8); /* TCP */
     at = put_one_packet(at + 2, syn);
     at = put_time_fields(at, 13, &time);
     at = put_port_app(at, syn);
-    at = put_syn(at, syn);
-    at = put_small(at, 20, syn->end_reason);
-    at = put_small(at, 21, syn->end_detail);
-    at = put_number(at, 22, syn->update_index);
-    at = put_small(at, 23, syn->initiator);
-    at = put_small(at, 24, 4);
-    at = put_tag(at, 25, WIRE_BYTES);
-    *at = CODEC_COMMUNITY_BYTES;
-    at += 1 + CODEC_COMMUNITY_BYTES;
+    at = put_header(at, &memory->header, syn);
+    at = put_end(at, syn) + CODEC_COMMUNITY_BYTES;
     *community_end = (size_t)(at - out);
     at = put_short_text(at, 33, syn->interface);
     at = put_number(at, 34, syn->observation_point);

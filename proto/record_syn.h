@@ -8,6 +8,22 @@
 
 #include "proto/record_flow.h"
 
+enum syn_option { /* bits; what else is set says nothing */
+                  SYN_HAS_MSS = 1 << 0,
+                  SYN_HAS_WINDOW_SCALE = 1 << 1,
+                  SYN_HAS_SACK_PERMITTED = 1 << 2,
+                  SYN_HAS_TIMESTAMPS = 1 << 4,
+                  SYN_SCALE_SHIFT = 8, /* window scale, 4 bits */
+};
+
+/* A word, to be compared with that of the record before. */
+struct syn_header {
+    uint16_t window, mss;
+    uint16_t options; /* enum syn_option */
+    uint8_t tcp_flags;
+    uint8_t tcp_state; /* enum tcp_state, not 0 */
+};
+
 struct syn_record {
     uint64_t flow_id;              /* not 0 */
     uint64_t time_ns;              /* start, end and begin of the delta */
@@ -16,15 +32,12 @@ struct syn_record {
     const uint8_t *client_mac, *server_mac;   /* six bytes; NULL: not known */
     uint8_t client_scope, server_scope;       /* enum network_scope */
     uint8_t event, end_reason, end_detail;    /* as in struct flow_record */
-    uint8_t initiator, tcp_state;             /* likewise; state is not 0 */
+    uint8_t initiator;                        /* likewise */
     uint32_t update_index, observation_point; /* the sampling interval is 1 */
     bool is_told;                             /* by a record before: nothing is new */
     uint8_t bytes, ip_bytes;                  /* of the packet: 1 to 127 */
     uint8_t ttl, dscp;                        /* DSCP below 64 */
-    uint8_t tcp_flags;
-    bool has_mss, has_window_scale, sack_permitted, timestamps;
-    uint8_t window_scale; /* below 16 */
-    uint16_t window, mss;
+    struct syn_header header;
     struct record_text interface;
     struct record_text app, app_method; /* guessed by a port (APP_PORT); both empty: not */
 };

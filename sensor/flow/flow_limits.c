@@ -4,8 +4,8 @@
 /* ---- records ---- */
 
 /* Packets counted and not yet in a record: what the ledger calls held. */
-static uint64_t held_packets(const struct flow_table *table, const struct flow *flow,
-                             const struct flow_cold *cold)
+static NOINLINE uint64_t held_packets(const struct flow_table *table, const struct flow *flow,
+                                      const struct flow_cold *cold)
 {
     struct flow_reported told;
     uint64_t held = 0;
@@ -21,19 +21,11 @@ static uint64_t held_packets(const struct flow_table *table, const struct flow *
     return held;
 }
 
-void flow_emit(struct flow_table *table, struct flow *flow, enum flow_event event,
-               enum flow_end_reason reason, enum flow_end_detail detail)
+/* What the flow has had by now is told. */
+static NOINLINE void note_told(struct flow_table *table, struct flow *flow, struct flow_cold *cold)
 {
-    struct flow_cold *cold = flow_cold(table, flow);
     struct flow_reported reported;
 
-    table->statistics.reported_packets += held_packets(table, flow, cold);
-    if (table->observer.on_record != NULL) {
-        table->observer.on_record(table->observer.context, flow, event, reason, detail);
-    }
-    if (event == FLOW_END) {
-        return; /* the flow goes: nobody asks what was told */
-    }
     flow_get_reported(table, cold, &reported);
     for (int i = 0; i < 2; i++) {
         uint64_t totals[4];
@@ -45,6 +37,21 @@ void flow_emit(struct flow_table *table, struct flow *flow, enum flow_event even
     }
     reported.update_index++;
     flow_set_reported(table, cold, &reported);
+}
+
+void flow_emit(struct flow_table *table, struct flow *flow, enum flow_event event,
+               enum flow_end_reason reason, enum flow_end_detail detail)
+{
+    struct flow_cold *cold = flow_cold(table, flow);
+
+    table->statistics.reported_packets +=
+        cold->past == 0 ? flow_packets(flow) : held_packets(table, flow, cold);
+    if (table->observer.on_record != NULL) {
+        table->observer.on_record(table->observer.context, flow, event, reason, detail);
+    }
+    if (event != FLOW_END) { /* else the flow goes: nobody asks what was told */
+        note_told(table, flow, cold);
+    }
 }
 
 void flow_cut_delta(struct flow_table *table, struct flow *flow, uint64_t now_ns)
@@ -126,16 +133,13 @@ void flow_table_set_timeouts(struct flow_table *table, uint64_t idle_ns, uint64_
     flow_set_first_update(table);
 }
 
-/* The UPDATE deadlines up to `until_ns`. */
-static void pass_deadlines(struct flow_table *table, struct flow *flow, struct flow_cold *cold,
-                           uint64_t until_ns)
+/* The UPDATE deadlines up to `until_ns`, of which there is one. */
+static NOINLINE void pass_some(struct flow_table *table, struct flow *flow, struct flow_cold *cold,
+                               uint64_t until_ns)
 {
     const uint64_t interval = table->settings.active_timeout_ns;
     struct flow_reported reported;
 
-    if (flow_next_update_ns(table, cold) > until_ns) {
-        return;
-    }
     if (held_packets(table, flow, cold) > 0) {
         flow_emit(table, flow, FLOW_UPDATE, FLOW_END_ACTIVE, FLOW_DETAIL_NONE);
     }
@@ -147,6 +151,15 @@ static void pass_deadlines(struct flow_table *table, struct flow *flow, struct f
         reported.next_update_ns = flow_add_time(reported.delta_start_ns, interval);
     }
     flow_set_reported(table, cold, &reported);
+}
+
+/* The UPDATE deadlines up to `until_ns`. */
+static inline void pass_deadlines(struct flow_table *table, struct flow *flow,
+                                  struct flow_cold *cold, uint64_t until_ns)
+{
+    if (flow_next_update_ns(table, cold) <= until_ns) {
+        pass_some(table, flow, cold, until_ns);
+    }
 }
 
 void flow_step_clock(struct flow_table *table, struct flow *flow, uint64_t now_ns)

@@ -1,5 +1,7 @@
 #include "sensor/flow/flow_links.h"
 
+#include "base/attributes.h"
+
 static uint64_t hash_of(const struct flow_links *links, const struct flow_link *link)
 {
     uint64_t words[3];
@@ -84,13 +86,10 @@ uint32_t flow_links_take(struct flow_links *links, const struct flow_link *link)
     return number;
 }
 
-void flow_links_give(struct flow_links *links, uint32_t number)
+/* Nobody has it any more. Apart: what it needs in registers would be set up for each flow. */
+static NOINLINE void free_entry(struct flow_links *links, uint32_t number)
 {
     struct flow_link_entry *entry = &links->entries[number];
-
-    if (number == 0 || --entry->flows > 0) {
-        return;
-    }
     uint32_t *at = &links->heads[list_of(links->lists, hash_of(links, &entry->link))];
     while (*at != number) {
         at = &links->entries[*at].next;
@@ -99,6 +98,13 @@ void flow_links_give(struct flow_links *links, uint32_t number)
     entry->next = links->free_head;
     links->free_head = number;
     links->count--;
+}
+
+void flow_links_give(struct flow_links *links, uint32_t number)
+{
+    if (number != 0 && --links->entries[number].flows == 0) {
+        free_entry(links, number);
+    }
 }
 
 uint64_t flow_links_memory_bytes(const struct flow_links *links)

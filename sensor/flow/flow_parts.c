@@ -36,21 +36,28 @@ struct flow_tcp_faults *flow_take_faults(struct flow_table *table, struct flow_t
     return flow_pool_at(pool, rest->handshake);
 }
 
+static NOINLINE void give_tcp_parts(struct flow_table *table, uint32_t slot)
+{
+    const struct flow_tcp_part *part = flow_tcp_part_at(table, slot);
+    const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
+
+    if (flow_tcp_has_faults(part)) {
+        flow_pool_give(&table->parts[FLOW_PART_FAULTS], rest->handshake);
+    }
+    if (flow_tcp_has_rtt(part) && flow_rtt_far(table, &rest->rtt) != NULL) {
+        flow_pool_give(&table->parts[FLOW_PART_RTT], rest->rtt.side[0].words[4]);
+    }
+}
+
 void flow_give_parts(struct flow_table *table, struct flow *flow, uint32_t slot)
 {
     const struct flow_cold *cold = flow_cold_at(table, slot);
 
-    flow_give_told(table, cold->past);
+    if (cold->past != 0) {
+        flow_give_told(table, cold->past);
+    }
     flow_links_give(&table->links, cold->link & FLOW_LINK_MASK);
     if (flow_has_tcp_part(flow)) {
-        const struct flow_tcp_part *part = flow_tcp_part_at(table, slot);
-        const struct flow_tcp_rest *rest = flow_tcp_rest_at(table, slot);
-
-        if (flow_tcp_has_faults(part)) {
-            flow_pool_give(&table->parts[FLOW_PART_FAULTS], rest->handshake);
-        }
-        if (flow_tcp_has_rtt(part) && flow_rtt_far(table, &rest->rtt) != NULL) {
-            flow_pool_give(&table->parts[FLOW_PART_RTT], rest->rtt.side[0].words[4]);
-        }
+        give_tcp_parts(table, slot);
     }
 }

@@ -42,22 +42,19 @@ uint8_t flow_scope_of_ipv4(const struct flow_settings *settings, const uint32_t 
     return address_ipv4_is_private(at) ? SCOPE_INTERNAL : SCOPE_EXTERNAL;
 }
 
-uint64_t flow_id(const struct flow_table *table, const struct flow *flow)
+uint64_t flow_id_of(const struct flow *flow, uint64_t first_ns, const struct flow_link *link,
+                    uint32_t tunnels)
 {
     /* Fixed, so that runs and shards agree on the id; it is no secret. */
     static const struct hash_key identity = {UINT64_C(0x6e65747363617065),
                                              UINT64_C(0x666c6f772d696431)};
     /* A struct flow_key, the first time, VLANs and tunnels. */
-    uint64_t words[7] = {[5] = flow_first_ns(table, flow)};
+    uint64_t words[7] = {[5] = first_ns};
 
-    if (table != NULL) {
-        const uint32_t slot = flow_slot(table, flow);
-        const struct flow_link *link = flow_link_of(table, flow_cold_at(table, slot));
-
-        words[6] = (uint64_t)link->vlan_id | (uint64_t)link->outer_vlan_id << 16 |
-                   (uint64_t)flow_tunnels_hash(table->tunnels, flow_place(table, slot)) << 32;
+    if (link != NULL) {
+        words[6] =
+            (uint64_t)link->vlan_id | (uint64_t)link->outer_vlan_id << 16 | (uint64_t)tunnels << 32;
     }
-
     static_assert(sizeof(struct flow_key) == 40 && offsetof(struct flow_key, low_port) == 32 &&
                       sizeof(flow->key) - offsetof(struct flow_short_key, low_port) == 8,
                   "both keys end with the same word");
@@ -72,6 +69,18 @@ uint64_t flow_id(const struct flow_table *table, const struct flow *flow)
         memcpy(&words[2], key.high_ip, sizeof(key.high_ip));
     }
     return hash_words(identity, words, ARRAY_COUNT(words));
+}
+
+uint64_t flow_id(const struct flow_table *table, const struct flow *flow)
+{
+    if (table == NULL) {
+        return flow_id_of(flow, 0, NULL, 0);
+    }
+    const uint32_t slot = flow_slot(table, flow);
+    const struct flow_cold *cold = flow_cold_at(table, slot);
+
+    return flow_id_of(flow, cold->first_ns, flow_link_of(table, cold),
+                      flow_tunnels_hash(table->tunnels, flow_place(table, slot)));
 }
 
 /* All of these fill zeroed memory field by field, so that equal flows give equal bytes. */
@@ -348,7 +357,8 @@ static bool fill_record(const struct flow_table *table, const struct flow *flow,
     /* Both hashes are long chains of dependent steps: side by side, and while what follows is
      * filled, the processor works at all of it. */
     const bool is_later = fill_community_id(table, flow, out, later);
-    out->flow_id = flow_id(table, flow);
+    out->flow_id = flow_id_of(flow, cold->first_ns, link,
+                              flow_tunnels_hash(table->tunnels, flow_place(table, slot)));
     out->event = (uint8_t)event;
     out->end_reason = (uint8_t)reason;
     out->end_detail = (uint8_t)detail;

@@ -42,21 +42,12 @@ static bool fill_told(const struct flow_table *table, const struct flow_cold *co
     return (out->is_told ? has_all : has_none) && told.delta_start_ns >= cold->first_ns;
 }
 
-static void fill_header(const struct flow *flow, const struct flow_tcp_cold *cold,
-                        struct syn_record *out)
-{
-    const unsigned options = cold->mss[1] & FLOW_SYN_OPTIONS;
-
-    out->tcp_flags = flow->tcp_flags[0];
-    out->tcp_state = (uint8_t)flow_tcp_state(flow);
-    out->window = cold->initial_window[0];
-    out->mss = cold->mss[0];
-    out->has_mss = (options & TCP_OPTION_MSS) != 0;
-    out->has_window_scale = (options & TCP_OPTION_WINDOW_SCALE) != 0;
-    out->window_scale = cold->mss[1] >> FLOW_SYN_SCALE_SHIFT & 15;
-    out->sack_permitted = (options & TCP_OPTION_SACK_PERMITTED) != 0;
-    out->timestamps = (options & TCP_OPTION_TIMESTAMPS) != 0;
-}
+static_assert((int)SYN_HAS_MSS == (int)TCP_OPTION_MSS &&
+                  (int)SYN_HAS_WINDOW_SCALE == (int)TCP_OPTION_WINDOW_SCALE &&
+                  (int)SYN_HAS_TIMESTAMPS == (int)TCP_OPTION_TIMESTAMPS &&
+                  (int)SYN_HAS_SACK_PERMITTED == (int)TCP_OPTION_SACK_PERMITTED &&
+                  (int)SYN_SCALE_SHIFT == (int)FLOW_SYN_SCALE_SHIFT,
+              "options are kept as a record has them");
 
 static void fill_ends(const struct flow_settings *settings, const struct flow *flow,
                       const struct flow_link *link, struct syn_record *out)
@@ -109,7 +100,7 @@ bool flow_fill_syn(const struct flow_table *table, const struct flow *flow, enum
                                            .protocol = flow->key.protocol};
 
     *id = community_id_words_of(&ends, table->settings.community_id_seed);
-    out->flow_id = flow_id(table, flow);
+    out->flow_id = flow_id_of(flow, cold->cold.first_ns, link, 0);
     out->time_ns = flow->last_ns;
     out->event = (uint8_t)event;
     out->end_reason = (uint8_t)reason;
@@ -117,7 +108,11 @@ bool flow_fill_syn(const struct flow_table *table, const struct flow *flow, enum
     out->initiator = (uint8_t)flow_initiator(flow);
     out->observation_point = table->settings.observation_point;
     out->ttl = flow->ttl[0];
-    fill_header(flow, cold, out);
+    out->header = (struct syn_header){.window = cold->initial_window[0],
+                                      .mss = cold->mss[0],
+                                      .options = cold->mss[1],
+                                      .tcp_flags = flow->tcp_flags[0],
+                                      .tcp_state = (uint8_t)flow_tcp_state(flow)};
     fill_ends(&table->settings, flow, link, out);
     out->app = out->app_method = (struct record_text){0};
     return out->flow_id != 0;

@@ -65,6 +65,10 @@ static inline const struct flow_link *flow_link_of(const struct flow_table *tabl
 
 /* flow_record.c */
 
+/* flow_id from what its caller has found already; `link` NULL: no VLAN and no tunnel. `tunnels`:
+ * flow_tunnels_hash. */
+uint64_t flow_id_of(const struct flow *flow, uint64_t first_ns, const struct flow_link *link,
+                    uint32_t tunnels);
 /* enum network_scope of an IPv4 address in a key, not of its copy, which is written and read in
  * pieces. */
 uint8_t flow_scope_of_ipv4(const struct flow_settings *settings, const uint32_t *at);

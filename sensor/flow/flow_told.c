@@ -169,7 +169,8 @@ static bool set_short(struct flow_table *table, struct flow_cold *cold,
 
 /* ---- any of them ---- */
 
-uint64_t flow_next_update_ns(const struct flow_table *table, const struct flow_cold *cold)
+/* Of a flow of which something was told. Apart: most that begin or end have had no record. */
+static NOINLINE uint64_t next_of_told(const struct flow_table *table, const struct flow_cold *cold)
 {
     const struct flow_large *large = flow_large(table, cold);
 
@@ -179,11 +180,13 @@ uint64_t flow_next_update_ns(const struct flow_table *table, const struct flow_c
     if (flow_past_is_short(cold)) {
         return coming_deadline(table, cold, passed_of(table, cold));
     }
-    if (cold->past == 0) {
-        return first_deadline(table, cold);
-    }
     const struct flow_told *told = flow_past_at(table, cold);
     return told->next_update_ns;
+}
+
+uint64_t flow_next_update_ns(const struct flow_table *table, const struct flow_cold *cold)
+{
+    return cold->past == 0 ? first_deadline(table, cold) : next_of_told(table, cold);
 }
 
 static void split(uint64_t sums, uint32_t out[4])

@@ -42,6 +42,7 @@ struct shard {
     struct packet packets[FLOW_BATCH_MAX];
     const uint8_t *frames[FLOW_BATCH_MAX];
     struct flow_record *record;
+    struct codec_syn_memory syn_memory;
     struct community_ids ids; /* to be made, of records in `batch` */
     uint8_t *dns_room;        /* CODEC_DNS_BYTES_MAX; NULL: no DNS records */
     uint64_t cpu_wall_ns;     /* monotonic time at which counts.cpu_ns was looked at; 0: never */

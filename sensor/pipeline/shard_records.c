@@ -94,8 +94,9 @@ static void encode_syn(struct shard *shard, const struct syn_record *record,
     const bool wants_names = shard->settings.names != NULL;
     uint8_t *out = shard_reserve(shard, RECORD_ROOM);
     size_t community_end = 0;
-    const size_t length =
-        out == NULL ? 0 : codec_encode_syn(record, out, CODEC_FLOW_BYTES_MAX, &community_end);
+    const size_t length = out == NULL ? 0
+                                      : codec_encode_syn(record, &shard->syn_memory, out,
+                                                         CODEC_FLOW_BYTES_MAX, &community_end);
 
     counter_add(&shard->counts.reported_packets, packets);
     if (length == 0) {

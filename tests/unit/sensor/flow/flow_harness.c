@@ -39,6 +39,7 @@ static void check_syn(struct harness *h, const struct flow *flow, const struct f
     static uint8_t brief[CODEC_SYN_BYTES_MAX], whole[CODEC_FLOW_BYTES_MAX];
     struct community_ids ids = {.count = 0};
     struct community_id_words words;
+    static struct codec_syn_memory memory;
     struct syn_record syn;
     size_t end, expected_end;
 
@@ -46,7 +47,7 @@ static void check_syn(struct harness *h, const struct flow *flow, const struct f
                        &words)) {
         return;
     }
-    const size_t length = codec_encode_syn(&syn, brief, sizeof(brief), &end);
+    const size_t length = codec_encode_syn(&syn, &memory, brief, sizeof(brief), &end);
     const size_t expected = codec_encode_flow_at(record, whole, sizeof(whole), &expected_end);
 
     community_ids_add(&ids, &words, (char *)brief + end - CODEC_COMMUNITY_BYTES);
