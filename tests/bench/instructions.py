@@ -18,11 +18,11 @@ SKIPPED = 77
 OFF = ["--no-anomalies"]
 # name: (workload, packets short and long, flows short and long, options, instructions a packet at most in --gate)
 ROWS = {
-    "small": ("small", (5_000, 30_000), (500, 3_000), OFF, 2_750),
-    "mix": ("mix", (5_000, 30_000), (300, 1_800), OFF, 2_850),
-    "flood": ("flood", (5_000, 15_000), (0, 0), OFF, 8_950),
-    "mix, detection on": ("mix", (5_000, 30_000), (300, 1_800), [], 3_450),
-    "flood, detection on": ("flood", (5_000, 15_000), (0, 0), [], 11_250),
+    "small": ("small", (5_000, 30_000), (500, 3_000), OFF, 2_200),
+    "mix": ("mix", (5_000, 30_000), (300, 1_800), OFF, 2_170),
+    "flood": ("flood", (5_000, 15_000), (0, 0), OFF, 4_950),
+    "mix, detection on": ("mix", (5_000, 30_000), (300, 1_800), [], 2_900),
+    "flood, detection on": ("flood", (5_000, 15_000), (0, 0), [], 7_600),
 }
 
 
