@@ -1,4 +1,6 @@
-/* ARP and neighbour spoofing: two MAC addresses claim one IP address at the same time. A machine
+/* ARP and neighbour spoofing: two MAC addresses claim one IP address at the same time, one of them
+ * by answers or announcements. The owner may claim it by questions alone: whom the spoofer keeps
+ * answering asks nobody else. A machine
  * that takes over another's address (failover, a new network card) claims it once the other has
  * fallen silent, and virtual router addresses (VRRP, HSRP, GLBP, CARP) move by intent. */
 #include <stdio.h>
@@ -41,19 +43,21 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     struct detection_table *table = detector_view(rules, frame, 0);
     char name[24];
 
-    if (!fact->is_answered || is_nothing(&fact->source) || is_virtual(fact->mac)) {
-        return; /* a question claims its sender's address too, but proxies ask for others */
+    if (is_nothing(&fact->source) || is_virtual(fact->mac) ||
+        memcmp(fact->mac, (const uint8_t[6]){0}, sizeof(fact->mac)) == 0) {
+        return;
     }
     const uint32_t number = detector_touch(rules, frame, 0, &subject, fact->time_ns);
-    const struct detection_member member = detector_member(
-        frame, detector_hash_bytes(frame, fact->mac, sizeof(fact->mac)), fact, true, false);
+    const struct detection_member member =
+        detector_member(frame, detector_hash_bytes(frame, fact->mac, sizeof(fact->mac)), fact, true,
+                        fact->is_answered);
 
     (void)snprintf(name, sizeof(name), "%02x:%02x:%02x:%02x:%02x:%02x", fact->mac[0], fact->mac[1],
                    fact->mac[2], fact->mac[3], fact->mac[4], fact->mac[5]);
     detection_table_add(table, number, &member, name);
 }
 
-/* MACs that claim the address while another one does. */
+/* MACs that claim the address while another one does; who only asks spoofs nobody. */
 static double contested(struct detection *detection, const struct detector *self, uint32_t window,
                         uint32_t number)
 {
@@ -68,7 +72,8 @@ static double contested(struct detection *detection, const struct detector *self
              other != NULL; other = detection_table_next(table, other)) {
             if (other != one && one->count >= claims && other->count >= claims &&
                 one->first_second <= other->attempt_second &&
-                other->first_second <= one->attempt_second) {
+                other->first_second <= one->attempt_second &&
+                (one->answer_second != 0 || other->answer_second != 0)) {
                 count++;
                 break;
             }

@@ -1,5 +1,6 @@
 /* Beacons: one client connects to one server again and again at even intervals, as malware asks its
- * master for work. So do monitoring and clocks: it is a hint, and servers inside do not count. The
+ * master for work. So do monitoring and clocks: it is a hint. Two windows, since of one pair 256
+ * connections are held: short intervals are seen in the short one, long ones in the long one. The
  * score is the mean of two terms, each 0 to 100: how even the intervals are (their median deviation
  * from the median), and how evenly the connections fill the time between the first and the last. */
 #include <assert.h>
@@ -13,7 +14,8 @@
 
 #define SECTIONS 8
 
-enum { PARAM_CONNECTIONS, PARAM_INTERVAL };
+enum { WINDOW_LONG, WINDOW_SHORT };
+enum { PARAM_CONNECTIONS, PARAM_INTERVAL, PARAM_SHORT };
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
@@ -119,10 +121,11 @@ static void report(struct detection *detection, struct detector *self,
     uint32_t seconds[DETECTION_SET_MAX] = {0};
     double interval = 0;
     const uint32_t connections =
-        gather(detector_window(detection, self, 0), finding->number, seconds);
+        gather(detector_window(detection, self, finding->window), finding->number, seconds);
     struct alert_record *draft =
         incident_draft(detection, self,
                        &(struct incident_start){.kind = ALERT_BEACON,
+                                                .window = finding->window,
                                                 .number = finding->number,
                                                 .observed = finding->observed,
                                                 .unit = "score"});
@@ -145,7 +148,8 @@ static void report(struct detection *detection, struct detector *self,
 
 static void decide(struct detection *detection, struct detector *self)
 {
-    detector_report_over(detection, self, 0, 0, measure, report);
+    detector_report_over(detection, self, WINDOW_LONG, 0, measure, report);
+    detector_report_over(detection, self, WINDOW_SHORT, 0, measure, report);
 }
 
 static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
@@ -171,8 +175,8 @@ const struct detector_ops beacon_detector = {
                  .quiet = "1h"},
     .events = EVENT(SYN),
     .views = {{.name = "pair", .size = SIZE_KEYS, .members = 8}},
-    .windows = {{.view = 0}},
-    .windows_count = 1,
+    .windows = {{.view = 0}, {.view = 0, .param = 1 + PARAM_SHORT}},
+    .windows_count = 2,
     .params =
         {{.type = CONFIG_U64,
           .key = "connections",
@@ -185,8 +189,15 @@ const struct detector_ops beacon_detector = {
           .value = "20s",
           .min = 1e9,
           .max = 8.64e13,
-          .help = "Shorter intervals are ordinary traffic; more than 256 connections in the window "
-                  "are not looked at either."}},
+          .help =
+              "Shorter intervals are ordinary traffic; more than 256 connections in a window are "
+              "not looked at in it either."},
+         {.type = CONFIG_DURATION,
+          .key = "short_window",
+          .value = "1h",
+          .min = 6e10,
+          .max = 8.64e13,
+          .help = "A second window, for intervals of which the first holds too many."}},
     .feed = feed,
     .decide = decide,
     .watch = watch};

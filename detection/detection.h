@@ -49,6 +49,7 @@ enum detection_event {
                            announcement, else a question for target */
     DETECTION_DHCP,     /* a message: `code` its type; `is_answered`: a server's, source the server;
                            else a client's or its relay's; `mac` of the sender, `client_mac` */
+    DETECTION_GATEWAY,  /* source is a router of the link, as a DHCP server says */
     DETECTION_ROUTER,   /* IPv6 router advertisement: source the router; `mac` */
     DETECTION_TLS, /* a TLS handshake: `code` the version chosen (0x0303; 0: unknown), `type` the
                       cipher, `certificate`, `name` the SNI */

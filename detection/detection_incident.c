@@ -256,7 +256,7 @@ void incident_report(struct detection *detection, const struct detector *self,
         const bool is_local = detection->settings->scope == ALERT_FLEET_SCOPE &&
                               __builtin_popcountll(detection->draft_origins) < 2;
 
-        if (is_local || !detection_is_warm(detection)) {
+        if (is_local || (!self->rules->ops->opens_at_once && !detection_is_warm(detection))) {
             detection->counts[self - detection->detectors].suppressed += !is_local;
             return; /* one sensor's own finding, or too early to tell */
         }

@@ -103,6 +103,9 @@ struct detector_ops {
     struct detector_param params[DETECTOR_PARAMS_MAX + 1];
     size_t state_bytes;
     struct detector_memory memory;
+    /* What began before the start looks as it does later: nothing waits for the warm-up, or what is
+     * new in it would be known by its end. */
+    bool opens_at_once;
     /* `measure` must see each second the subjects too of which nothing was told lately: it learns
      * from silence. */
     bool measures_silence;

@@ -1,7 +1,9 @@
 /* Host sweeps: one source asks many addresses whether somebody is there, by ICMP echo or by ARP and
  * NDP, and a part of them keeps silent.
  *
- * A monitor asks many hosts too, but those it knows to be there: nearly all answer. */
+ * A monitor asks many hosts too, but those it knows to be there: nearly all answer. A router asks
+ * by ARP or NDP for whomever somebody outside tries, and a DHCP server whether an address is free:
+ * both are known by what they say, or what is said of them. */
 #include <stdio.h>
 
 #include "base/clock.h"
@@ -9,11 +11,35 @@
 #include "detection/detectors.h"
 
 enum { PROTOCOL_ICMP = 1, PROTOCOL_ICMPV6 = 58 };
-enum { PARAM_SILENT };
+enum { VIEW_SOURCE, VIEW_GATEWAY };
+enum { COUNT_WORDS, COUNTERS };
+enum { PARAM_SILENT, PARAM_GATEWAYS, PARAM_REMEMBERED };
+enum { IS_ROUTER = 1, IS_SERVER }; /* in subject.port of a gateway */
+
+static void add_gateway(const struct detector_rules *rules, struct detection_frame *frame,
+                        const struct detection_fact *fact)
+{
+    const struct detection_subject subject = {
+        .source = fact->source, .port = fact->event == DETECTION_DHCP ? IS_SERVER : IS_ROUTER};
+
+    if (fact->source.version == 0 || (fact->event == DETECTION_DHCP && !fact->is_answered)) {
+        return;
+    }
+    struct detector_note *note =
+        detector_note(rules, frame, VIEW_GATEWAY, &subject, fact->time_ns, 1);
+
+    if (note != NULL) {
+        note->counts[COUNT_WORDS] = 1;
+    }
+}
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
 {
+    if (fact->event != DETECTION_ECHO && fact->event != DETECTION_ARP) {
+        add_gateway(rules, frame, fact);
+        return;
+    }
     /* ARP: an answer is told from the side of who has the address. */
     const bool is_arp_answer = fact->event == DETECTION_ARP && fact->is_answered;
     const struct detection_subject subject = {
@@ -24,7 +50,8 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
     if (subject.source.version == 0 || address_equal(&subject.source, &asked)) {
         return; /* a probe without an address of its own, or an announcement */
     }
-    struct detector_note *note = detector_note(rules, frame, 0, &subject, fact->time_ns, 1);
+    struct detector_note *note =
+        detector_note(rules, frame, VIEW_SOURCE, &subject, fact->time_ns, 1);
 
     if (note == NULL) {
         return;
@@ -34,6 +61,23 @@ static void feed(const struct detector_rules *rules, struct detection_frame *fra
         ->address = asked;
 }
 
+static bool is_known(struct detection *detection, const struct detector *self,
+                     const struct ip_address *address, uint16_t kind)
+{
+    const struct detection_subject subject = {.source = *address, .port = kind};
+
+    return detection_lookup(detection, self, VIEW_GATEWAY, &subject) != DETECTION_NONE;
+}
+
+/* It asks because of its office: a router by ARP and NDP, a server by ICMP, too. */
+static bool has_to_ask(struct detection *detection, const struct detector *self,
+                       const struct detection_subject *subject)
+{
+    return self->rules->params[PARAM_GATEWAYS].flag &&
+           (is_known(detection, self, &subject->source, IS_SERVER) ||
+            (subject->protocol == 0 && is_known(detection, self, &subject->source, IS_ROUTER)));
+}
+
 static double measure(struct detection *detection, const struct detector *self, uint32_t window,
                       uint32_t number)
 {
@@ -41,7 +85,12 @@ static double measure(struct detection *detection, const struct detector *self, 
         detector_tally(detection, detector_window(detection, self, window), number);
     const double silent = tally.tried - tally.answered;
 
-    return silent * 100 < tally.tried * (double)self->rules->params[PARAM_SILENT].number
+    if (tally.tried < self->rules->least_level ||
+        silent * 100 < tally.tried * (double)self->rules->params[PARAM_SILENT].number) {
+        return -1;
+    }
+    return has_to_ask(detection, self,
+                      &detector_window(detection, self, window)->entries[number].subject)
                ? -1
                : tally.tried;
 }
@@ -82,13 +131,13 @@ static void report(struct detection *detection, struct detector *self,
 
 static void decide(struct detection *detection, struct detector *self)
 {
-    detector_report_over(detection, self, 0, 0, measure, report);
+    detector_report_over(detection, self, VIEW_SOURCE, 0, measure, report);
 }
 
 static struct detection_watch watch(const struct detector_rules *rules, uint32_t window)
 {
-    (void)window;
-    return detector_watch_members(rules->levels[LEVEL_MEDIUM]);
+    return window == VIEW_SOURCE ? detector_watch_members(rules->levels[LEVEL_MEDIUM])
+                                 : (struct detection_watch){0};
 }
 
 const struct detector_ops host_sweep_detector = {
@@ -105,16 +154,28 @@ const struct detector_ops host_sweep_detector = {
                  .medium_min = 2,
                  .medium_max = 1e9,
                  .quiet = "60s"},
-    .events = EVENT(ECHO) | EVENT(ARP),
-    .views = {{.name = "source", .size = SIZE_SCANNERS, .members = 4}},
-    .windows = {{.view = 0}},
-    .windows_count = 1,
+    .events = EVENT(ECHO) | EVENT(ARP) | EVENT(DHCP) | EVENT(GATEWAY) | EVENT(ROUTER),
+    .views = {{.name = "source", .size = SIZE_SCANNERS, .members = 4},
+              {.name = "gateway", .size = SIZE_FEW, .counters = COUNTERS}},
+    .windows = {{.view = VIEW_SOURCE}, {.view = VIEW_GATEWAY, .param = 1 + PARAM_REMEMBERED}},
+    .windows_count = 2,
     .params = {{.type = CONFIG_U64,
                 .key = "silent_percent",
                 .value = "20",
                 .max = 100,
                 .help = "No sweep unless so many of a hundred do not answer: a monitor asks hosts "
-                        "that are there."}},
+                        "that are there."},
+               {.type = CONFIG_BOOL,
+                .key = "exempt_gateways",
+                .value = "true",
+                .help = "Not by ARP and NDP of who is known to be a router, by DHCP or its "
+                        "advertisements, and not of who serves addresses by DHCP."},
+               {.type = CONFIG_DURATION,
+                .key = "gateways_window",
+                .value = "24h",
+                .min = 6e10,
+                .max = 6.048e14,
+                .help = "How long they are known after they were last told of."}},
     .feed = feed,
     .decide = decide,
     .watch = watch};

@@ -376,6 +376,7 @@ const struct detector_ops lateral_movement_detector = {
                  .medium_min = 1,
                  .medium_max = 1000,
                  .quiet = "1h"},
+    .opens_at_once = true,
     .events = EVENT(FLOW),
     .protocols = DETECTOR_TCP,
     .views = {{.name = "pair", .size = SIZE_KEYS, .counters = COUNTERS, .members = 1}},

@@ -115,6 +115,7 @@ const struct detector_ops rogue_server_detector = {
                  .medium_min = 1,
                  .medium_max = 1e9,
                  .quiet = "1h"},
+    .opens_at_once = true,
     .events = EVENT(DHCP) | EVENT(ROUTER),
     .views = {{.name = "server", .size = SIZE_FEW, .counters = COUNTERS}},
     .windows = {{.view = 0}},

@@ -163,6 +163,11 @@ void detect_dhcp(struct detection_frame *frame, const struct packet *packet, con
     }
     add_sender(&fact, packet, bytes);
     detection_frame_add(frame, &fact);
+    fact.event = DETECTION_GATEWAY;
+    for (uint8_t i = 0; dhcp.is_reply && i < dhcp.router_count; i++) {
+        fact.source = ipv4_of(dhcp.routers[i]);
+        detection_frame_add(frame, &fact);
+    }
 }
 
 void detect_dhcpv6(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes)

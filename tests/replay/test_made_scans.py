@@ -133,6 +133,24 @@ def discovers(clients, sender, relay="0.0.0.0"):
         yield [bytes([255]) * 6 + (sender or client) + packet[12:]]
 
 
+def offer(router):
+    """A DHCP server's answer that names the router of the network."""
+    message = struct.pack("!BBBBIHH", 2, 1, 6, 0, 7, 0, 0) + bytes(16) + b"\2\0\0\0\0\7" + bytes(202)
+    return udp("10.0.0.2", 67, "10.0.0.77", 68,
+               message + b"\x63\x82\x53\x63\x35\x01\x05\x36\x04" + packed("10.0.0.2") + b"\x03\x04" + packed(router) + b"\xff")
+
+
+def arp(asker, asked):
+    return bytes([255]) * 6 + b"\2\0\0\0\0\1\x08\x06\0\1\x08\0\6\4\0\1" + b"\2\0\0\0\0\1" + packed(asker) + bytes(6) + packed(asked)
+
+
+def asks_for_all(asker):
+    """Who is named as a router, and somebody who asks for a whole network, of which nobody answers."""
+    yield [offer("10.0.0.1")]
+    for number in range(20, 80):
+        yield [arp(asker, f"10.0.0.{number}")]
+
+
 def reverse(client, names):
     """Questions for the names of addresses, of which every third has none."""
     for number, name in enumerate(names):
@@ -181,6 +199,9 @@ CASES = [
                                                for n in range(250)]), "ptr_sweep"),
     ("names of who comes to a mail server", reverse("10.0.0.5", [f"{n}.{n * 7 % 251}.0.203.in-addr.arpa" for n in range(250)]),
      None),
+    ("ARP sweep", asks_for_all("10.0.0.66"), "host_sweep"),
+    ("a router that looks for whom others try", asks_for_all("10.0.0.1"), None),
+    ("a DHCP server that looks for free addresses", asks_for_all("10.0.0.2"), None),
     ("protocols of a router", protocols(88, 110, (89, 103, 108)), None),
 ]
 

@@ -400,6 +400,30 @@ static void a_mode_that_learns_counts_and_tells_nobody(void **state)
     assert_int_equal(row_of("syn_flood").opened, 0);
 }
 
+/* After a restart with what was learnt: it does not look at how connections began. */
+static void who_reaches_a_service_for_the_first_time_in_the_warm_up_is_told(void **state)
+{
+    (void)state;
+    settings.warm_up_ns = 10 * NS_PER_SEC;
+    detection_rules(&settings, "lateral_movement")->params[0].number = 0;
+    open_bench("lateral_movement", NULL);
+    const struct detection_fact fact = {.event = DETECTION_FLOW,
+                                        .protocol = 6,
+                                        .source = {.bytes = {10, 0, 0, 1}, .version = 4},
+                                        .target = {.bytes = {10, 0, 0, 2}, .version = 4},
+                                        .source_port = 40000,
+                                        .target_port = 22,
+                                        .is_answered = true,
+                                        .is_source_internal = true,
+                                        .is_target_internal = true,
+                                        .first_ns = bench.second * NS_PER_SEC,
+                                        .time_ns = bench.second * NS_PER_SEC};
+
+    detection_frame_add(bench.frame, &fact);
+    pass_second();
+    assert_int_equal(bench.count, 1);
+}
+
 /* What began before the start looks like an attack. */
 static void during_the_warm_up_nothing_opens_and_it_is_counted(void **state)
 {
@@ -592,6 +616,7 @@ int main(void)
         TEST(incidents_without_room_are_counted),
         TEST(a_mode_that_learns_counts_and_tells_nobody),
         TEST(during_the_warm_up_nothing_opens_and_it_is_counted),
+        TEST(who_reaches_a_service_for_the_first_time_in_the_warm_up_is_told),
         TEST(an_override_gives_a_network_its_own_levels_and_mode),
         TEST(what_is_exempt_is_not_looked_at),
         TEST(learnt_hosts_are_not_new_after_a_new_seed_or_a_clock_that_goes_back),

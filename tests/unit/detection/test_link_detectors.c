@@ -13,12 +13,13 @@ static void set_mac(struct detection_fact *fact, uint8_t last)
 
 /* ---- arp_spoof ---- */
 
-static void claim(uint32_t address, uint8_t mac, uint64_t at_ms)
+static struct detection_fact *claim(uint32_t address, uint8_t mac, uint64_t at_ms)
 {
     struct detection_fact *fact = play_fact(DETECTION_ARP, address, 50, 0, at_ms);
 
     fact->is_answered = true;
     set_mac(fact, mac);
+    return fact;
 }
 
 static void two_macs_that_claim_one_address_in_turn_are_spoofing(void **state)
@@ -26,8 +27,8 @@ static void two_macs_that_claim_one_address_in_turn_are_spoofing(void **state)
     (void)state;
     play_only("arp_spoof");
     for (unsigned i = 0; i < 3; i++) {
-        claim(1, 0xaa, i * 10000);
-        claim(1, 0xbb, i * 10000 + 2000);
+        (void)claim(1, 0xaa, i * 10000);
+        (void)claim(1, 0xbb, i * 10000 + 2000);
     }
     const struct play_alerts *alerts = play(0);
 
@@ -42,10 +43,72 @@ static void two_claims_each_are_none(void **state)
     (void)state;
     play_only("arp_spoof");
     for (unsigned i = 0; i < 2; i++) {
-        claim(1, 0xaa, i * 10000);
-        claim(1, 0xbb, i * 10000 + 2000);
+        (void)claim(1, 0xaa, i * 10000);
+        (void)claim(1, 0xbb, i * 10000 + 2000);
     }
     assert_int_equal(play(0)->count, 0);
+}
+
+/* The spoofer keeps answering, so nobody asks the owner any more: it is heard when it asks itself.
+ */
+static void an_owner_that_only_asks_is_spoofed_too(void **state)
+{
+    (void)state;
+    for (unsigned answers = 0; answers < 2; answers++) {
+        play_only("arp_spoof");
+        for (unsigned i = 0; i < 3; i++) {
+            struct detection_fact *fact = play_fact(DETECTION_ARP, 1, 50, 0, i * 10000);
+
+            set_mac(fact, 0xaa);
+            /* Where both only ask, nobody's table is written to. */
+            claim(1, 0xbb, i * 10000 + 2000)->is_answered = answers != 0;
+        }
+        assert_int_equal(play_opened(play(0), ALERT_ARP_SPOOF), answers);
+    }
+}
+
+/* ---- host_sweep ---- */
+
+/* `source` asks for 30 addresses, of which nobody answers; `protocol` 0: ARP. */
+static void sweep(uint32_t source, uint8_t protocol, uint64_t at_ms)
+{
+    for (unsigned i = 0; i < 30; i++) {
+        struct detection_fact *fact = play_fact(protocol == 0 ? DETECTION_ARP : DETECTION_ECHO,
+                                                source, 100 + i, 0, at_ms + i);
+
+        fact->protocol = protocol;
+        set_mac(fact, (uint8_t)source);
+    }
+}
+
+static unsigned sweeps_by(uint32_t source, uint8_t protocol, enum detection_event office,
+                          bool is_answered)
+{
+    play_fact(office, 1, 200, 68, 0)->is_answered = is_answered;
+    sweep(source, protocol, HOUR_MS);
+    return play_opened(play(2000), ALERT_HOST_SWEEP);
+}
+
+static void who_has_to_ask_for_others_sweeps_nobody(void **state)
+{
+    struct detector_rules *rules;
+
+    (void)state;
+    play_only("host_sweep");
+    assert_int_equal(sweeps_by(1, 0, DETECTION_GATEWAY, true), 0);
+    play_only("host_sweep");
+    assert_int_equal(sweeps_by(1, 0, DETECTION_ROUTER, false), 0);
+    play_only("host_sweep");
+    assert_int_equal(sweeps_by(1, 1, DETECTION_DHCP, true), 0); /* is the address free? */
+    play_only("host_sweep");
+    assert_int_equal(sweeps_by(1, 1, DETECTION_GATEWAY, true), 1); /* that is no office */
+    play_only("host_sweep");
+    assert_int_equal(sweeps_by(2, 0, DETECTION_GATEWAY, true), 1);
+    play_only("host_sweep");
+    assert_int_equal(sweeps_by(1, 0, DETECTION_DHCP, false), 1); /* a client says nothing of it */
+    rules = play_only("host_sweep");
+    rules->params[1].flag = false;
+    assert_int_equal(sweeps_by(1, 0, DETECTION_GATEWAY, true), 1);
 }
 
 /* A cluster: the second node takes over and the first is silent from then on. */
@@ -54,7 +117,7 @@ static void a_failover_is_no_spoofing(void **state)
     (void)state;
     play_only("arp_spoof");
     for (unsigned i = 0; i < 20; i++) {
-        claim(1, i < 10 ? 0xaa : 0xbb, i * 5000);
+        (void)claim(1, i < 10 ? 0xaa : 0xbb, i * 5000);
     }
     assert_int_equal(play(0)->count, 0);
 }
@@ -289,6 +352,24 @@ static void connections_each_five_minutes_are_a_beacon(void **state)
     assert_true(play_first(alerts)->observed >= 80);
 }
 
+/* More than 256 connections of a pair in three hours: the incident is not closed while it goes on.
+ */
+static void a_beacon_each_half_minute_stays_one_incident(void **state)
+{
+    (void)state;
+    play_only("beacon");
+    for (unsigned i = 0; i < 800; i++) {
+        play_fact(DETECTION_SYN, 5, 1000, 443, i * MINUTE_MS / 2 + (i * 7919) % 900);
+    }
+    const struct play_alerts *alerts = play(2 * MINUTE_MS);
+
+    assert_int_equal(play_opened(alerts, ALERT_BEACON), 1);
+    for (uint32_t i = 0; i < alerts->count; i++) {
+        assert_true(alerts->alerts[i].state != ALERT_CLOSE ||
+                    alerts->alerts[i].close_reason == CLOSE_SHUTDOWN);
+    }
+}
+
 static void too_few_connections_are_none(void **state)
 {
     (void)state;
@@ -331,6 +412,9 @@ int main(void)
         cmocka_unit_test(two_macs_that_claim_one_address_in_turn_are_spoofing),
         cmocka_unit_test(two_claims_each_are_none),
         cmocka_unit_test(a_failover_is_no_spoofing),
+        cmocka_unit_test(an_owner_that_only_asks_is_spoofed_too),
+        cmocka_unit_test(who_has_to_ask_for_others_sweeps_nobody),
+        cmocka_unit_test(a_beacon_each_half_minute_stays_one_incident),
         cmocka_unit_test(virtual_router_addresses_are_left_alone),
         cmocka_unit_test(a_server_after_the_learning_period_is_rogue),
         cmocka_unit_test(a_pair_that_was_there_from_the_start_is_none),
