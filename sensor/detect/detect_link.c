@@ -39,6 +39,23 @@ static uint32_t offset_behind_type(const struct packet *packet)
                                             : 0;
 }
 
+/* Inside a tunnel that carries packets and no frames (Teredo, 6in4, PPP, GTP) there is one
+ * neighbour, and nobody else can speak for it. */
+static bool is_of_a_link(const struct packet *packet)
+{
+    const unsigned count =
+        packet->tunnel_count < PACKET_TUNNELS_MAX ? packet->tunnel_count : PACKET_TUNNELS_MAX;
+
+    if (count == 0) {
+        return true;
+    }
+    const uint16_t around = packet->tunnel_offsets[count - 1];
+
+    return packet->tunnel_types[count - 1] != TUNNEL_PPPOE &&
+           (packet->facts & PACKET_HAS_MACS) != 0 &&
+           (around == PACKET_NO_OUTER_IP || packet->mac_offset > around);
+}
+
 void detect_link(struct detection_frame *frame, const struct packet *packet, const uint8_t *bytes)
 {
     const uint32_t offset = offset_behind_type(packet);
@@ -109,7 +126,7 @@ void detect_ndp(struct detection_frame *frame, const struct packet *packet, cons
                              : packet->captured_bytes;
     struct ndp ndp;
 
-    if (!ndp_is_type(packet->icmp_type) || packet->ttl != NDP_HOP_LIMIT ||
+    if (!ndp_is_type(packet->icmp_type) || packet->ttl != NDP_HOP_LIMIT || !is_of_a_link(packet) ||
         (packet->facts & (PACKET_HAS_ICMP | PACKET_IS_FRAGMENT)) != PACKET_HAS_ICMP ||
         packet->transport_offset >= end) {
         return;
@@ -142,7 +159,8 @@ void detect_dhcp(struct detection_frame *frame, const struct packet *packet, con
                                       packet->payload_captured_bytes};
     struct dhcp dhcp;
 
-    if (packet->payload_captured_bytes == 0 || dhcp_parse(&message, &dhcp) != WIRE_OK) {
+    if (packet->payload_captured_bytes == 0 || !is_of_a_link(packet) ||
+        dhcp_parse(&message, &dhcp) != WIRE_OK) {
         return;
     }
     struct detection_fact fact = {.event = DETECTION_DHCP,
@@ -176,7 +194,8 @@ void detect_dhcpv6(struct detection_frame *frame, const struct packet *packet, c
                                       packet->payload_captured_bytes};
     struct dhcpv6 dhcp;
 
-    if (packet->payload_captured_bytes == 0 || dhcpv6_parse(&message, &dhcp) != WIRE_OK) {
+    if (packet->payload_captured_bytes == 0 || !is_of_a_link(packet) ||
+        dhcpv6_parse(&message, &dhcp) != WIRE_OK) {
         return;
     }
     struct detection_fact fact = {.event = DETECTION_DHCP,

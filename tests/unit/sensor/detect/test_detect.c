@@ -7,6 +7,7 @@
 
 #include <cmocka.h>
 
+#include "base/attributes.h"
 #include "base/clock.h"
 #include "sensor/detect/detect.h"
 #include "sensor/flow/flow_table.h"
@@ -438,6 +439,54 @@ static void a_dhcpv6_server_that_comes_after_the_learning_time_is_told(void **st
     assert_non_null(strstr(scene.alerts[0].description, "fe80::bad "));
 }
 
+enum around { AROUND_NOTHING, AROUND_VLAN, AROUND_VXLAN, AROUND_PPPOE, AROUND_GTP, AROUND_6IN4 };
+
+/* A router's advertisement, inside what carries frames, or packets alone. */
+static void send_advertisement(enum around around)
+{
+    const struct build_ip outer = {.source = "192.0.2.1", .target = "192.0.2.2"};
+    struct packet_builder b;
+    uint8_t buffer[512];
+
+    build_start(&b, buffer, sizeof(buffer));
+    build_ethernet(&b);
+    if (around == AROUND_VLAN) {
+        build_vlan(&b, 7);
+    } else if (around == AROUND_PPPOE) {
+        build_pppoe(&b, 9);
+    } else if (around != AROUND_NOTHING) {
+        build_ipv4(&b, outer);
+    }
+    if (around == AROUND_VXLAN) {
+        build_vxlan_udp(&b, 42);
+        build_ethernet(&b);
+    } else if (around == AROUND_GTP) {
+        build_gtp_udp(&b, 42);
+    }
+    build_ipv6(&b, (struct build_ip){.source = "fe80::bad", .target = "ff02::1", .ttl = 255});
+    build_icmpv6(&b, 134, 0, 0x4000, 1800);
+    build_zeros(&b, 8);
+    const struct frame frame = build_frame(&b, (START + 20) * NS_PER_SEC);
+    play(&frame);
+}
+
+static void a_router_advertises_itself_on_a_link_and_not_in_a_tunnel_of_packets(void **state)
+{
+    static const uint32_t told[] = {2, 2, 2, 0, 0, 0};
+
+    for (unsigned around = 0; around < ARRAY_COUNT(told); around++) {
+        struct detector_rules *rules = detection_rules(&settings, "rogue_server");
+
+        rules->mode = DETECTOR_ALERT;
+        rules->params[0].number = 5 * NS_PER_SEC; /* it learns */
+        send_tcp("10.0.0.5", 40000, "10.0.0.9", 80, TCP_SYN, 0, 0);
+        send_advertisement((enum around)around);
+        assert_int_equal(finish(), told[around]);
+        assert_int_equal(stop(state), 0);
+        assert_int_equal(start(state), 0);
+    }
+}
+
 /* From 0.0.0.0 to all: one flow, however many clients there are. */
 static void send_discover(uint8_t client, uint64_t at_ms)
 {
@@ -668,6 +717,7 @@ int main(void)
         TEST(hosts_to_which_names_led_are_not_scanned),
         TEST(connections_of_before_that_go_on_are_no_scan),
         TEST(many_clients_of_one_sender_starve_a_dhcp_server),
+        TEST(a_router_advertises_itself_on_a_link_and_not_in_a_tunnel_of_packets),
         TEST(ends_of_connections_that_were_not_seen_to_begin_are_no_scan),
         TEST(a_scan_whose_headers_are_cut_into_fragments_is_a_scan),
         TEST(traceroute_is_no_scan_and_its_ports_are_no_hiding_place),
