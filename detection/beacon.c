@@ -2,7 +2,8 @@
  * master for work. So do monitoring and clocks: it is a hint. Two windows, since of one pair 256
  * connections are held: short intervals are seen in the short one, long ones in the long one. The
  * score is the mean of two terms, each 0 to 100: how even the intervals are (their median deviation
- * from the median), and how evenly the connections fill the time between the first and the last. */
+ * from the median), and how evenly the connections fill the time between the first and the last.
+ * What many clients do alike scores less: it is software of all of them. */
 #include <assert.h>
 #include <math.h>
 #include <stdio.h>
@@ -12,10 +13,11 @@
 #include "detection/detector.h"
 #include "detection/detectors.h"
 
-#define SECTIONS 8
+#define SECTIONS     8
+#define COMMON_SCORE 15 /* off: what many clients do is software of all of them */
 
 enum { WINDOW_LONG, WINDOW_SHORT };
-enum { PARAM_CONNECTIONS, PARAM_INTERVAL, PARAM_SHORT };
+enum { PARAM_CONNECTIONS, PARAM_INTERVAL, PARAM_SHORT, PARAM_COMMON };
 
 static void feed(const struct detector_rules *rules, struct detection_frame *frame,
                  const struct detection_fact *fact)
@@ -98,12 +100,29 @@ static uint32_t gather(const struct detection_table *table, uint32_t number,
     return count;
 }
 
+/* Clients of the same service that the window holds. */
+static uint32_t clients_of(const struct detection_table *table, uint32_t number)
+{
+    const struct detection_subject *pair = &table->entries[number].subject;
+    uint32_t clients = 0;
+
+    for (uint32_t i = 0; i < table->entries_used; i++) {
+        const struct detection_subject *other = &table->entries[i].subject;
+
+        clients += table->entries[i].is_live && other->port == pair->port &&
+                   other->protocol == pair->protocol &&
+                   address_equal(&other->target, &pair->target);
+    }
+    return clients;
+}
+
 static double measure(struct detection *detection, const struct detector *self, uint32_t window,
                       uint32_t number)
 {
     const union detector_value *params = self->rules->params;
     uint32_t seconds[DETECTION_SET_MAX] = {0};
-    const uint32_t count = gather(detector_window(detection, self, window), number, seconds);
+    const struct detection_table *table = detector_window(detection, self, window);
+    const uint32_t count = gather(table, number, seconds);
     double interval;
 
     if (count < 3 || count < params[PARAM_CONNECTIONS].number) {
@@ -111,7 +130,13 @@ static double measure(struct detection *detection, const struct detector *self, 
     }
     const double score = score_of(seconds, count, &interval);
 
-    return interval * (double)NS_PER_SEC >= (double)params[PARAM_INTERVAL].number ? score : -1;
+    if (interval * (double)NS_PER_SEC < (double)params[PARAM_INTERVAL].number) {
+        return -1;
+    }
+    return score >= self->rules->least_level &&
+                   clients_of(table, number) > params[PARAM_COMMON].number
+               ? score - COMMON_SCORE
+               : score;
 }
 
 static void report(struct detection *detection, struct detector *self,
@@ -138,11 +163,13 @@ static void report(struct detection *detection, struct detector *self,
     evidence_mitre(draft, "TA0011", "T1071", "Application Layer Protocol", 40);
     (void)address_text(&subject.source, source);
     (void)address_text(&subject.target, target);
-    (void)snprintf(draft->description, sizeof(draft->description),
-                   "%s connects to %s port %u about each %.0f s, %u times: score %.0f of 100 "
-                   "(threshold %.10g)",
-                   source, target, subject.port, interval, connections, finding->observed,
-                   draft->threshold);
+    (void)snprintf(
+        draft->description, sizeof(draft->description),
+        "%s connects to %s port %u about each %.0f s, %u times, one of %u clients: score "
+        "%.0f of 100 (threshold %.10g)",
+        source, target, subject.port, interval, connections,
+        clients_of(detector_window(detection, self, finding->window), finding->number),
+        finding->observed, draft->threshold);
     incident_report(detection, self, &subject);
 }
 
@@ -197,7 +224,14 @@ const struct detector_ops beacon_detector = {
           .value = "1h",
           .min = 6e10,
           .max = 8.64e13,
-          .help = "A second window, for intervals of which the first holds too many."}},
+          .help = "A second window, for intervals of which the first holds too many."},
+         {.type = CONFIG_U64,
+          .key = "common_clients",
+          .value = "10",
+          .min = 1,
+          .max = 1e9,
+          .help = "A service that more clients connect to in the window is common: 15 are taken "
+                  "off the score."}},
     .feed = feed,
     .decide = decide,
     .watch = watch};

@@ -1,5 +1,6 @@
 /* ARP spoofing, rogue servers, new hosts, beacons: what is found, what is just below, what looks
  * alike. */
+#include "base/hash.h"
 #include "tests/unit/detection/detector_play.h"
 
 #define HOUR_MS   UINT64_C(3600000)
@@ -370,6 +371,28 @@ static void a_beacon_each_half_minute_stays_one_incident(void **state)
     }
 }
 
+/* An agent of a monitor on each host, as even as a beacon is allowed to be. */
+static void what_many_clients_do_scores_less(void **state)
+{
+    (void)state;
+    for (unsigned clients = 10; clients <= 11; clients++) {
+        play_only("beacon");
+        for (unsigned i = 0; i < 30; i++) {
+            for (unsigned j = 0; j < clients; j++) {
+                play_fact(DETECTION_SYN, 5 + j, 1000, 443,
+                          i * 5 * MINUTE_MS + hash_mix(i) % 90000 + j);
+            }
+        }
+        const struct play_alerts *alerts = play(2 * MINUTE_MS);
+
+        assert_int_equal(play_opened(alerts, ALERT_BEACON), clients == 10 ? 10 : 0);
+        if (clients == 10) {
+            assert_true(play_first(alerts)->observed >= 80 && play_first(alerts)->observed < 95);
+            assert_non_null(strstr(play_first(alerts)->description, "one of 10 clients"));
+        }
+    }
+}
+
 static void too_few_connections_are_none(void **state)
 {
     (void)state;
@@ -415,6 +438,7 @@ int main(void)
         cmocka_unit_test(an_owner_that_only_asks_is_spoofed_too),
         cmocka_unit_test(who_has_to_ask_for_others_sweeps_nobody),
         cmocka_unit_test(a_beacon_each_half_minute_stays_one_incident),
+        cmocka_unit_test(what_many_clients_do_scores_less),
         cmocka_unit_test(virtual_router_addresses_are_left_alone),
         cmocka_unit_test(a_server_after_the_learning_period_is_rogue),
         cmocka_unit_test(a_pair_that_was_there_from_the_start_is_none),
