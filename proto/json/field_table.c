@@ -397,6 +397,7 @@ const struct field_row field_rows[] = {
     {"ShardStats.flows_active", "flows", NONE, NONE, NONE},
     {"ShardStats.flows_max", "flows", NONE, NONE, NONE},
     {"ShardStats.evicted", "flows", NONE, NONE, NONE},
+    {"ShardStats.cpu_ratio", "1", NONE, NONE, NONE},
 
     {"MemoryStats.flow_table_bytes", "bytes", NONE, NONE, NONE},
     {"MemoryStats.detectors_bytes", "bytes", NONE, NONE, NONE},
