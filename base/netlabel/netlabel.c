@@ -352,6 +352,8 @@ void netlabels_find(const struct netlabels *labels, const struct ip_address *add
 {
     out->count = out->omitted = 0;
     out->name = NULL;
+    out->name_length = 0;
+    out->name_is_own = false;
     if (address->version == 0) {
         return;
     }

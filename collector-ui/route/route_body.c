@@ -104,7 +104,7 @@ static void sensors_text(const struct alert_record *alert, char *out, size_t cap
         }
         length += (size_t)more;
     }
-    if (alert->sensor_ids_count == 0 && own->length < capacity) {
+    if (alert->sensor_ids_count == 0 && own->length > 0 && own->length < capacity) {
         memcpy(out, own->data, own->length);
         out[own->length] = '\0';
     }

@@ -136,7 +136,7 @@ static uint32_t know(const struct netlabels *labels, struct known *known)
     }
     known->length = (uint16_t)length;
     known->name = set.name;
-    known->name_length = set.name != NULL ? set.name_length : 0;
+    known->name_length = set.name_length;
     known->name_is_own = set.name_is_own;
     return omitted;
 }
