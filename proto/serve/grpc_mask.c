@@ -1,5 +1,6 @@
 #include "proto/serve/grpc_mask.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdbool.h>
 #include <stdlib.h>
@@ -122,6 +123,7 @@ static void apply(const struct grpc_mask *mask, uint16_t parent, // NOLINT(misc-
         const uint16_t node = find_child(mask, parent, field.number);
 
         if (node != 0 && (mask->nodes[node].is_whole || field.type != WIRE_BYTES)) {
+            assert(begin != NULL); /* what is empty has no fields */
             wire_write_raw(out, begin, (size_t)(in.at - begin));
         } else if (node != 0) {
             const struct wire_mark mark =

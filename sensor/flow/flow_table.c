@@ -391,7 +391,7 @@ static NOINLINE void add_packet(struct flow_table *table, const struct packet *p
 
 /* Packets go through four steps, a few packets apart, so that what one needs comes from memory
  * while others are counted: the bucket, the entry with its TCP part, its round trips, the count. */
-#define STEP_AHEAD 5
+#define STEP_AHEAD 5U
 
 static ALWAYS_INLINE void find_bucket(struct flow_table *table, const struct packet *packet,
                                       struct flow_item *item)
@@ -524,11 +524,11 @@ static uint32_t count_batch(struct flow_table *table, const struct packet *packe
 uint32_t flow_table_add_batch(struct flow_table *table, const struct packet *packets,
                               const uint8_t *const *frames, uint32_t count)
 {
-    const size_t last = (size_t)count + 3 * STEP_AHEAD;
+    const size_t last = count + (size_t)3 * STEP_AHEAD;
     size_t i = 0;
 
     assert(count <= FLOW_BATCH_MAX);
-    for (; i < last && i < 3 * STEP_AHEAD; i++) {
+    for (; i < last && i < (size_t)3 * STEP_AHEAD; i++) {
         step(table, packets, frames, count, i, false);
     }
     for (; i < count; i++) {

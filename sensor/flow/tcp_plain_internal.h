@@ -5,6 +5,8 @@
  * Depends on: tcp_track_internal.h. Threads: those of the table. */
 #pragma once
 
+#include <assert.h>
+
 #include "sensor/flow/tcp_track_internal.h"
 
 /* What tcp_count_plain returns besides enum tcp_event. */
@@ -16,6 +18,8 @@ static ALWAYS_INLINE bool tcp_is_plain(const struct flow_table *table,
                                        const struct packet *packet, int direction,
                                        uint8_t state_before)
 {
+    assert(part != NULL);
+
     const struct flow_tcp_side *side = &part->side[direction];
     const struct flow_tcp_side *peer = &part->side[!direction];
     const unsigned known = SIDE_HAS_SEQ | SIDE_HAS_ACK | SIDE_HAS_WINDOW;
