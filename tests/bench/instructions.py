@@ -18,10 +18,10 @@ SKIPPED = 77
 OFF = ["--no-anomalies"]
 # name: (workload, packets short and long, flows short and long, options, instructions a packet at most in --gate)
 ROWS = {
-    "small": ("small", (5_000, 30_000), (500, 3_000), OFF, 2_200),
-    "mix": ("mix", (5_000, 30_000), (300, 1_800), OFF, 2_170),
+    "small": ("small", (5_000, 30_000), (500, 3_000), OFF, 2_250),
+    "mix": ("mix", (5_000, 30_000), (300, 1_800), OFF, 2_360),
     "flood": ("flood", (5_000, 15_000), (0, 0), OFF, 4_950),
-    "mix, detection on": ("mix", (5_000, 30_000), (300, 1_800), [], 2_790),
+    "mix, detection on": ("mix", (5_000, 30_000), (300, 1_800), [], 3_110),
     "flood, detection on": ("flood", (5_000, 15_000), (0, 0), [], 7_360),
 }
 
