@@ -10,7 +10,6 @@ LOGS=$ROOT/build/logs
 PYTHON=/usr/bin/python3
 JOBS=${NETSCOPE_JOBS:-$(nproc)}
 CORPUS=${NETSCOPE_CORPUS:-$ROOT/../shared/corpus}
-GRPCURL_VERSION=v1.8.9
 HELM_VERSION=v3.11.3
 # Tests by name that have a leg of their own, since they need a tool from elsewhere.
 OWN_LEGS='browser|grpcurl|containers|kafka_broker|deploy_helm'
@@ -256,7 +255,8 @@ need_by_go() {
 }
 
 leg_grpcurl() {
-    need_by_go grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl "$GRPCURL_VERSION"
+    need_by_go grpcurl github.com/fullstorydev/grpcurl/cmd/grpcurl \
+        "$(sed -n 's/^VERSION = "\(.*\)".*/\1/p' "$ROOT/tests/integration/support/grpcurl.py")"
     run_named grpcurl
 }
 

@@ -1,6 +1,6 @@
 """One capture, five places: the packets of the flows are the same wherever one asks.
 
-    five_places.py BIN_FOLDER TESTS_FOLDER KAFKA_TOOLS_FOLDER TOOLS_FOLDER
+    five_places.py BIN_FOLDER TESTS_FOLDER KAFKA_TOOLS_FOLDER
 
 Compared is the number of IP packets that belong to flows, which is every packet of the file, since the generator makes
 no others:
@@ -15,30 +15,22 @@ and with the count of the one who made the file. 77 where grpcurl is missing.
 """
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-BIN, TESTS, KAFKA, TOOLS = (os.path.abspath(path) for path in sys.argv[1:5])
+BIN, TESTS, KAFKA = (os.path.abspath(path) for path in sys.argv[1:4])
 os.environ["NETSCOPE_BIN"] = BIN
 sys.path[:0] = [os.path.join(HERE, ".."), HERE, KAFKA]
 
 from fleet import Collector
 from kafka_tools import FLOWS, Cluster
+from support import grpcurl as tool
 from support.programs import (COLLECTOR, PATIENCE, SENSOR, answers, clean_environment, delta_packets, free_port, json_lines,
                               make_traffic, metrics, wait_until)
 
 PACKETS = 30000
-
-
-def find_grpcurl():
-    for folder in (None, f"{TOOLS}/bin", TOOLS, f"{TOOLS}/../../tools/bin"):
-        found = shutil.which("grpcurl", path=folder)
-        if found:
-            return found
-    return None
 
 
 def objects(text):
@@ -59,7 +51,7 @@ def of_metrics(values):
 
 
 def main():
-    grpcurl = find_grpcurl()
+    grpcurl = tool.find()
     if grpcurl is None or not os.access(COLLECTOR, os.X_OK):
         print("SKIP: " + ("grpcurl is not installed" if grpcurl is None else "netscope-collector is not built"))
         return 77

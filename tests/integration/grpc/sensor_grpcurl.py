@@ -1,12 +1,11 @@
 """Every method of a running sensor by grpcurl: reflection only, TCP and unix socket, right and wrong requests.
 
-usage: sensor_grpcurl.py SENSOR TOOLS_DIRECTORY
+usage: sensor_grpcurl.py SENSOR
 """
 import base64
 import json
 import os
 import re
-import shutil
 import signal
 import socket
 import struct
@@ -17,8 +16,10 @@ import time
 import urllib.error
 import urllib.request
 
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import grpcurl as tool
+
 SKIP = 77
-GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9"
 SERVICES = ("SensorService", "FlowService", "AlertService", "StatsService", "PacketService")
 failures = []
 
@@ -27,22 +28,6 @@ def check(is_true, what):
     if not is_true:
         failures.append(what)
         print(f"FAILED: {what}")
-
-
-def find_grpcurl(tools):
-    own = os.path.join(tools, "grpcurl")
-    found = shutil.which("grpcurl") or (own if os.path.exists(own) else None)
-    if found:
-        return found
-    go = shutil.which("go")
-    if not go:
-        sys.exit(print("skipped: neither grpcurl nor go is installed") or SKIP)
-    os.makedirs(tools, exist_ok=True)
-    build = subprocess.run([go, "install", GRPCURL], env={**os.environ, "GOBIN": tools}, capture_output=True,
-                           text=True, timeout=240)
-    if build.returncode != 0:
-        sys.exit(print(f"skipped: go install {GRPCURL}: {build.stderr.strip()[-300:]}") or SKIP)
-    return own
 
 
 def checksum(data):
@@ -122,11 +107,8 @@ class Sensor:
 
 class Client:
     def __init__(self, grpcurl, target, headers=()):
-        # The name form: grpcurl's own flag -unix takes a bare path in some versions and refuses it in others.
-        is_unix = target.startswith("/")
-        self.base = [grpcurl, "-plaintext", *(["-authority", "localhost"] if is_unix else []),
-                     *(x for h in headers for x in ("-H", h))]
-        self.target = f"unix://{target}" if is_unix else target
+        flags, self.target = tool.unix(grpcurl, target) if target.startswith("/") else ([], target)
+        self.base = [grpcurl, "-plaintext", *flags, *(x for h in headers for x in ("-H", h))]
 
     def run(self, *arguments, data=None, limit=None):
         command = [*self.base, *(["-max-time", str(limit)] if limit else []), *(["-d", data] if data is not None
@@ -367,8 +349,11 @@ def check_token(grpcurl, program, folder):
 
 
 def main():
-    program, tools = sys.argv[1:3]
-    grpcurl = find_grpcurl(tools)
+    program = sys.argv[1]
+    grpcurl = tool.find(makes_it=True)
+    if grpcurl is None:
+        print(f"SKIP: neither grpcurl nor a Go that builds {tool.MODULE} is installed")
+        return SKIP
     with tempfile.TemporaryDirectory() as folder:
         sensor = Sensor(program, folder)
         try:

@@ -15,6 +15,7 @@ import time
 import unittest
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import grpcurl as tool
 from support.programs import ACK, SENSOR, SKIPPED, SYN, Program, main, metrics, tcp, udp, wait_until
 
 try:
@@ -24,7 +25,6 @@ except ImportError:
     print("SKIP: python3-grpcio and python3-protobuf are not installed")
     sys.exit(SKIPPED)
 
-TOOLS = os.environ.get("NETSCOPE_TOOLS", "")
 START_NS = 1_700_000_000_000_000_000
 HEAD = struct.pack("<IHHiIII", 0xA1B23C4D, 2, 4, 0, 0, 65535, 1)
 MARK = udp("10.9.9.9", 9, "10.9.9.8", 9)  # what the pipe holds before a capture begins
@@ -318,13 +318,14 @@ class Captures(unittest.TestCase):
         self.assertEqual(capture.summary.reason, "sensor_stopped")
         self.assertEqual(len(read_pcapng(capture.file)[1]), 100)
 
-    def test_the_command_of_the_documentation_makes_a_file(self):
-        grpcurl = shutil.which("grpcurl") or os.path.join(TOOLS, "grpcurl")
-        if not os.path.exists(grpcurl) or shutil.which("jq") is None:
+    def test_a_pipe_of_grpcurl_and_jq_makes_a_file(self):
+        grpcurl = tool.find()
+        if grpcurl is None or shutil.which("jq") is None:
             self.skipTest("grpcurl or jq is not installed")
         with Piped(HEAD + record(START_NS, MARK)) as sensor:
-            command = (f"{grpcurl} -plaintext -authority localhost -d "
-                       f"""'{json.dumps({"bpf": "tcp port 80", "max_duration": "20s"})}' {sensor.socket.replace("unix:", "unix://")} """
+            flags, target = tool.unix(grpcurl, sensor.socket.removeprefix("unix:"))
+            command = (f"{grpcurl} -plaintext {' '.join(flags)} -d "
+                       f"""'{json.dumps({"bpf": "tcp port 80", "max_duration": "20s"})}' {target} """
                        "netscope.v1.PacketService/CapturePackets | "
                        f"tee {self.path('x.json')} | jq -r --unbuffered '.chunk // empty' | base64 -d > {self.path('x.pcapng')}; "
                        f"jq .summary {self.path('x.json')}")

@@ -8,7 +8,6 @@ import contextlib
 import datetime
 import json
 import os
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -20,6 +19,7 @@ import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 from end_to_end.fleet import Collector
+from support import grpcurl as tool
 from support.programs import PATIENCE, SENSOR, SKIPPED, Program, main, make_traffic, metrics, wait_until, write_pcap
 from support.service import capture
 
@@ -30,8 +30,6 @@ except ImportError:
     print("SKIP: python3-grpcio and python3-protobuf are not installed")
     sys.exit(SKIPPED)
 
-TOOLS = os.environ.get("NETSCOPE_TOOLS", "")
-GRPCURL = "github.com/fullstorydev/grpcurl/cmd/grpcurl@v1.8.9"
 READER, FULL = "reader-token-0123456789", "full-token-0123456789"
 
 
@@ -430,12 +428,8 @@ class CollectorApi(unittest.TestCase):
     # ---- reflection ----
 
     def grpcurl(self):
-        own = os.path.join(TOOLS, "grpcurl")
-        found = shutil.which("grpcurl") or (own if TOOLS and os.path.exists(own) else None)
-        if not found and TOOLS and shutil.which("go"):
-            subprocess.run(["go", "install", GRPCURL], env={**os.environ, "GOBIN": TOOLS}, capture_output=True, timeout=240)
-            found = own if os.path.exists(own) else None
-        if not found:
+        found = tool.find(makes_it=True)
+        if found is None:
             self.skipTest("grpcurl is not to be had")
         return [found, "-plaintext", "-H", f"authorization: Bearer {READER}"]
 

@@ -10,7 +10,6 @@ import itertools
 import json
 import os
 import re
-import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,8 +21,9 @@ import urllib.request
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
 sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
 from end_to_end.fleet import Collector, in_store
+from support import grpcurl as tool
 from support.programs import CORPUS, PATIENCE, SENSOR, Program, delta_packets, main, make_traffic, wait_until
-from test_collector_api import TOOLS, Client
+from test_collector_api import Client
 
 CAPTURES = ("mix--emix-688flows.pcap", "dns--464pkts-219flows.pcap")
 GROUPS = ("application", "sensor", "client", "server", "server_port", "server_name", "server_label", "ip_protocol", "ip_version",
@@ -423,9 +423,8 @@ class Query(unittest.TestCase):
             self.assertAlmostEqual(sum(told.values()), whole, delta=1e-6 * whole)
 
     def test_grpcurl_asks_without_a_proto_file(self):
-        own = os.path.join(TOOLS, "grpcurl")
-        found = shutil.which("grpcurl") or (own if TOOLS and os.path.exists(own) else None)
-        if not found:
+        found = tool.find()
+        if found is None:
             self.skipTest("grpcurl is not to be had")
         target = f"127.0.0.1:{self.collector.ingest}"
         listed = subprocess.run([found, "-plaintext", target, "list"], capture_output=True, text=True, timeout=30)

@@ -2,7 +2,6 @@
 import json
 import os
 import random
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ import urllib.error
 import urllib.request
 
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."))
+from support import grpcurl as tool
 from support.programs import PATIENCE, SENSOR, Program, answers, free_port, main, make_traffic, metrics, wait_until
 
 READER, OPERATOR = "reader-0123456789abcdef", "operator-0123456789abcdef"
@@ -298,7 +298,7 @@ class Apply(unittest.TestCase):
             self.assertIn(self.text(), texts)
 
     def test_grpcurl_applies_and_confirms(self):
-        program = shutil.which("grpcurl", path=f"{os.environ.get('NETSCOPE_TOOLS', '')}:{os.environ['PATH']}")
+        program = tool.find()
         if program is None:
             self.skipTest("no grpcurl")
         self.start("run")
