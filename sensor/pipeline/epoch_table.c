@@ -5,6 +5,10 @@
 #include <stdlib.h>
 #include <string.h>
 
+#ifdef __SSE2__
+#include <emmintrin.h>
+#endif
+
 #include "base/attributes.h"
 
 #define CANDIDATES 8 /* of which the lightest makes room */
@@ -12,7 +16,7 @@
 void epoch_table_reset(struct epoch_table *table)
 {
     table->count = 0;
-    memset(table->slots, 0, sizeof(table->slots));
+    memset(table->buckets, 0, sizeof(table->buckets));
     memset(table->numbers, 0, sizeof(table->numbers));
     table->other_in = table->other_out = table->other_packets = 0;
     table->gone_max = 0;
@@ -21,13 +25,41 @@ void epoch_table_reset(struct epoch_table *table)
 }
 
 /* The table is small and emptied every second, so the hash need not be secret. */
-static uint32_t home_of(const struct epoch_key *key)
+static uint64_t hash_of(const struct epoch_key *key)
 {
     const uint64_t mixed = (key->words[0] + key->kind) * UINT64_C(0x9e3779b97f4a7c15) ^
                            key->words[1] * UINT64_C(0xc2b2ae3d27d4eb4f);
 
-    return (uint32_t)((mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9) >> 32) %
-           EPOCH_TABLE_SLOT;
+    return (mixed ^ mixed >> 29) * UINT64_C(0xbf58476d1ce4e5b9);
+}
+
+static uint32_t home_of(uint64_t hash)
+{
+    return (uint32_t)(hash >> 32) % EPOCH_BUCKETS;
+}
+
+static uint16_t tag_of(uint64_t hash)
+{
+    return (uint16_t)(hash >> 48 | 1);
+}
+
+/* Bit n: tags[n] is `tag`. */
+static unsigned match(const struct epoch_bucket *bucket, uint16_t tag)
+{
+#ifdef __SSE2__
+    const __m128i tags = _mm_load_si128((const __m128i *)(const void *)bucket->tags);
+    const __m128i equal = _mm_cmpeq_epi16(tags, _mm_set1_epi16((short)tag));
+
+    return (unsigned)_mm_movemask_epi8(_mm_packs_epi16(equal, _mm_setzero_si128())) &
+           ((1U << EPOCH_BUCKET_TAGS) - 1);
+#else
+    unsigned mask = 0;
+
+    for (unsigned i = 0; i < EPOCH_BUCKET_TAGS; i++) {
+        mask |= (unsigned)(bucket->tags[i] == tag) << i;
+    }
+    return mask;
+#endif
 }
 
 static bool is_of(const struct epoch_entry *entry, const struct epoch_key *key)
@@ -36,23 +68,70 @@ static bool is_of(const struct epoch_entry *entry, const struct epoch_key *key)
            entry->key.kind == key->kind;
 }
 
-/* The slot of the key, or the free one where it would stand. */
-static uint32_t slot_of(const struct epoch_table *table, const struct epoch_key *key)
+static ALWAYS_INLINE struct epoch_entry *find(struct epoch_table *table,
+                                              const struct epoch_key *key, uint64_t hash)
 {
-    uint32_t slot = home_of(key);
+    const uint32_t home = home_of(hash);
 
-    while (table->slots[slot] != 0 && !is_of(&table->entries[table->slots[slot] - 1], key)) {
-        slot = (slot + 1) % EPOCH_TABLE_SLOT;
+    for (uint32_t i = 0; i < EPOCH_BUCKETS; i++) { /* chosen keys can make each one be passed */
+        const struct epoch_bucket *bucket = &table->buckets[(home + i) % EPOCH_BUCKETS];
+
+        for (unsigned left = match(bucket, tag_of(hash)); left != 0; left &= left - 1) {
+            struct epoch_entry *entry = &table->entries[bucket->indexes[__builtin_ctz(left)]];
+
+            if (LIKELY(is_of(entry, key))) {
+                return entry;
+            }
+        }
+        if (LIKELY(bucket->passed == 0)) {
+            break;
+        }
     }
-    return slot;
+    return NULL;
 }
 
-static struct epoch_entry *begin_entry(struct epoch_table *table, uint32_t index, uint32_t slot,
-                                       const struct epoch_key *key, uint64_t missing)
+/* There is room: more places than entries. */
+static void put_index(struct epoch_table *table, uint64_t hash, uint32_t index)
+{
+    for (uint32_t at = home_of(hash);; at = (at + 1) % EPOCH_BUCKETS) {
+        struct epoch_bucket *bucket = &table->buckets[at];
+        const unsigned empty = match(bucket, 0);
+
+        if (empty != 0) {
+            const unsigned place = (unsigned)__builtin_ctz(empty);
+
+            bucket->tags[place] = tag_of(hash);
+            bucket->indexes[place] = (uint16_t)index;
+            return;
+        }
+        bucket->passed++;
+    }
+}
+
+static void remove_index(struct epoch_table *table, uint64_t hash, uint32_t index)
+{
+    for (uint32_t at = home_of(hash);; at = (at + 1) % EPOCH_BUCKETS) {
+        struct epoch_bucket *bucket = &table->buckets[at];
+
+        for (unsigned left = match(bucket, tag_of(hash)); left != 0; left &= left - 1) {
+            const unsigned place = (unsigned)__builtin_ctz(left);
+
+            if (bucket->indexes[place] == index) {
+                bucket->tags[place] = 0;
+                return;
+            }
+        }
+        assert(bucket->passed > 0);
+        bucket->passed--;
+    }
+}
+
+static struct epoch_entry *begin_entry(struct epoch_table *table, uint32_t index,
+                                       const struct epoch_key *key, uint64_t hash, uint64_t missing)
 {
     struct epoch_entry *entry = &table->entries[index];
 
-    table->slots[slot] = (uint16_t)(index + 1);
+    put_index(table, hash, index);
     entry->key = *key;
     entry->bytes_in = entry->bytes_out = entry->packets = 0;
     entry->missing = missing;
@@ -62,13 +141,13 @@ static struct epoch_entry *begin_entry(struct epoch_table *table, uint32_t index
 
 struct epoch_entry *epoch_table_entry(struct epoch_table *table, const struct epoch_key *key)
 {
-    const uint32_t slot = slot_of(table, key);
+    const uint64_t hash = hash_of(key);
+    struct epoch_entry *entry = find(table, key, hash);
 
-    if (table->slots[slot] != 0) {
-        return &table->entries[table->slots[slot] - 1];
+    if (entry == NULL && table->count < EPOCH_TABLE_MAX) {
+        entry = begin_entry(table, table->count++, key, hash, 0);
     }
-    return table->count == EPOCH_TABLE_MAX ? NULL
-                                           : begin_entry(table, table->count++, slot, key, 0);
+    return entry;
 }
 
 /* ---- more keys than there is room for ---- */
@@ -112,26 +191,6 @@ static uint32_t lightest_of_some(struct epoch_table *table)
     return lightest;
 }
 
-/* Frees a slot and moves what stood behind it forward, so that no search ends too early. */
-static void free_slot(struct epoch_table *table, uint32_t hole)
-{
-    uint32_t at = hole;
-
-    for (;;) {
-        at = (at + 1) % EPOCH_TABLE_SLOT;
-        if (table->slots[at] == 0) {
-            break;
-        }
-        const uint32_t home = home_of(&table->entries[table->slots[at] - 1].key);
-
-        if ((at - home) % EPOCH_TABLE_SLOT >= (at - hole) % EPOCH_TABLE_SLOT) {
-            table->slots[hole] = table->slots[at];
-            hole = at;
-        }
-    }
-    table->slots[hole] = 0;
-}
-
 static void add_other(struct epoch_table *table, const struct epoch_entry *entry)
 {
     const uint64_t most = bytes_of(entry) + entry->missing;
@@ -144,11 +203,11 @@ static void add_other(struct epoch_table *table, const struct epoch_entry *entry
 static void end_entry(struct epoch_table *table, uint32_t index)
 {
     add_other(table, &table->entries[index]);
-    free_slot(table, slot_of(table, &table->entries[index].key));
+    remove_index(table, hash_of(&table->entries[index].key), index);
 }
 
-static NOINLINE struct epoch_entry *take_in(struct epoch_table *table, uint32_t slot,
-                                            const struct epoch_key *key, uint64_t bytes)
+static NOINLINE struct epoch_entry *take_in(struct epoch_table *table, const struct epoch_key *key,
+                                            uint64_t hash, uint64_t bytes)
 {
     uint32_t index = table->count;
 
@@ -158,20 +217,19 @@ static NOINLINE struct epoch_entry *take_in(struct epoch_table *table, uint32_t 
     if (index == EPOCH_TABLE_MAX) {
         index = lightest_of_some(table);
         end_entry(table, index);
-        slot = slot_of(table, key);
     } else {
         table->count++;
     }
-    return begin_entry(table, index, slot, key, epoch_table_unseen_max(table));
+    return begin_entry(table, index, key, hash, epoch_table_unseen_max(table));
 }
 
 struct epoch_entry *epoch_table_entry_of_many(struct epoch_table *table,
                                               const struct epoch_key *key, uint64_t bytes)
 {
-    const uint32_t slot = slot_of(table, key);
+    const uint64_t hash = hash_of(key);
+    struct epoch_entry *entry = find(table, key, hash);
 
-    return table->slots[slot] != 0 ? &table->entries[table->slots[slot] - 1]
-                                   : take_in(table, slot, key, bytes);
+    return entry != NULL ? entry : take_in(table, key, hash, bytes);
 }
 
 void epoch_entry_name(struct epoch_entry *entry, const char *text, uint32_t length)
@@ -210,8 +268,7 @@ static void add_new(struct epoch_table *table, const struct epoch_entry *entry, 
         }
         end_entry(table, index);
     }
-    add_entry(table, begin_entry(table, index, slot_of(table, &entry->key), &entry->key, missing),
-              entry);
+    add_entry(table, begin_entry(table, index, &entry->key, hash_of(&entry->key), missing), entry);
 }
 
 void epoch_table_merge(struct epoch_table *into, const struct epoch_table *from)
@@ -228,11 +285,9 @@ void epoch_table_merge(struct epoch_table *into, const struct epoch_table *from)
     }
     for (uint32_t i = 0; i < from->count; i++) {
         const struct epoch_entry *entry = &from->entries[i];
-        const uint32_t slot = slot_of(into, &entry->key);
+        struct epoch_entry *own = find(into, &entry->key, hash_of(&entry->key));
 
-        if (into->slots[slot] != 0) {
-            struct epoch_entry *own = &into->entries[into->slots[slot] - 1];
-
+        if (own != NULL) {
             is_known[i] = true;
             own->missing += entry->missing - from_unseen;
             add_entry(into, own, entry);

@@ -10,10 +10,11 @@
 
 #include "proto/record.h"
 
-#define EPOCH_TEXT_BYTES 48
-#define EPOCH_TABLE_MAX  1024
-#define EPOCH_TABLE_SLOT 2048
-#define EPOCH_NUMBERS    256 /* keys that are small numbers are found without a search */
+#define EPOCH_TEXT_BYTES  48
+#define EPOCH_TABLE_MAX   1024
+#define EPOCH_BUCKET_TAGS 7 /* with what passed it, a bucket's tags are compared at once */
+#define EPOCH_BUCKETS     (EPOCH_TABLE_MAX / 4)
+#define EPOCH_NUMBERS     256 /* keys that are small numbers are found without a search */
 
 /* Behind this many keys a small sum gets a key of its own by chance alone: a flood of them must not
  * push the others out. */
@@ -34,10 +35,16 @@ struct epoch_entry {
     char text[EPOCH_TEXT_BYTES]; /* NUL at the end; empty: the key is new */
 };
 
+struct epoch_bucket {
+    uint16_t tags[EPOCH_BUCKET_TAGS]; /* of the keys' hashes; 0: free */
+    uint16_t passed; /* keys that stand in a later bucket since this one was full */
+    uint16_t indexes[EPOCH_BUCKET_TAGS + 1]; /* of the entries */
+};
+
 struct epoch_table {
+    _Alignas(16) struct epoch_bucket buckets[EPOCH_BUCKETS];
     uint32_t count;
-    uint16_t slots[EPOCH_TABLE_SLOT]; /* 1 + index of an entry; 0 = free */
-    uint16_t numbers[EPOCH_NUMBERS];  /* likewise, of a key that is this number alone */
+    uint16_t numbers[EPOCH_NUMBERS]; /* 1 + index of a key that is this number alone; 0: none */
     struct epoch_entry entries[EPOCH_TABLE_MAX];
     uint64_t other_in, other_out, other_packets;
     uint64_t gone_max; /* the most bytes that a key may have had that made room for another */

@@ -178,6 +178,53 @@ static void what_finds_room_is_exact(void **state)
     free(traffic);
 }
 
+/* A search ends, whatever the buckets say of those who chose their addresses. */
+static void a_search_ends_when_each_bucket_was_passed(void **state)
+{
+    (void)state;
+    struct traffic *traffic = traffic_new();
+    struct epoch_table *table = &traffic->parts[0];
+
+    for (unsigned i = 0; i < EPOCH_BUCKETS; i++) {
+        table->buckets[i].passed = 1;
+    }
+    for (uint32_t i = 0; i < 2 * EPOCH_TABLE_ALL; i++) {
+        add(traffic, table, i % EPOCH_TABLE_ALL, 66);
+    }
+    assert_int_equal(table->count, EPOCH_TABLE_ALL);
+    check(traffic, table);
+    free(traffic);
+}
+
+/* When nobody is left that was passed on, no bucket says so: each entry's end takes back what its
+ * begin told. */
+static void what_has_gone_leaves_no_bucket_passed(void **state)
+{
+    (void)state;
+    struct traffic *traffic = traffic_new();
+    struct epoch_table *table = &traffic->parts[0];
+    uint32_t tags = 0, passed = 0, over = 0;
+
+    for (uint32_t i = 0; i < 20 * EPOCH_TABLE_MAX; i++) {
+        add(traffic, table, i % KEYS, EPOCH_SMALL_BYTES);
+    }
+    check(traffic, table);
+    for (unsigned i = 0; i < EPOCH_BUCKETS; i++) {
+        unsigned used = 0;
+
+        for (unsigned place = 0; place < EPOCH_BUCKET_TAGS; place++) {
+            used += table->buckets[i].tags[place] != 0;
+        }
+        tags += used;
+        passed += table->buckets[i].passed;
+        over += used == EPOCH_BUCKET_TAGS;
+    }
+    assert_int_equal(tags, EPOCH_TABLE_MAX);
+    assert_true(over > 0);                     /* some were full */
+    assert_true(passed < EPOCH_TABLE_MAX / 4); /* those of them that stand elsewhere now */
+    free(traffic);
+}
+
 /* Over shards each of which has more than it has room for. */
 static void merged_sums_lie_within_what_is_told(void **state)
 {
@@ -224,6 +271,8 @@ int main(void)
         cmocka_unit_test(heavy_keys_among_many_large_ones_are_counted),
         cmocka_unit_test(a_heavy_key_that_comes_late_comes_in),
         cmocka_unit_test(what_finds_room_is_exact),
+        cmocka_unit_test(a_search_ends_when_each_bucket_was_passed),
+        cmocka_unit_test(what_has_gone_leaves_no_bucket_passed),
         cmocka_unit_test(merged_sums_lie_within_what_is_told),
         cmocka_unit_test(a_merge_of_a_full_and_an_empty_table_misses_no_more),
     };
