@@ -59,7 +59,7 @@ static const struct row {
 } table[] = {
     {FOR_FILTERS | FOR_FIELDS,
      {"filter", 'f', 0, "EXPR", NULL, NULL,
-      "only what matches: 'server.port = 443 AND client.ip = \"10.0.0.0/8\"' (docs/api.md)"},
+      "only what matches: 'server.port = 443 AND client.ip = \"10.0.0.0/8\"' (docs/filters.md)"},
      MEMBER(KIND_TEXT, filter),
      "@filter"},
     {FOR_STARTS,

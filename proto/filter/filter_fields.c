@@ -50,6 +50,37 @@ const struct filter_field filter_fields[] = {
                           "idle, active, end_of_flow, forced, lack_of_resources."},
     [FIELD_SCOPE] = {"scope", "choice", NULL,
                      "Of either side: internal, external, multicast, link_local."},
+    [FIELD_ALERT_ID] = {"alert_id", "text", NULL, "Id of an alert that names the flow."},
+    [FIELD_RISK_SCORE] = {"risk_score", "number", NULL,
+                          "Highest score of the alerts that name the flow, 0 to 100; 0 without."},
+    [FIELD_TLS_ALPN] = {"tls.alpn", "text", NULL, "Protocol offered by ALPN: h2."},
+    [FIELD_TLS_JA3] = {"tls.ja3", "text", NULL, "JA3 fingerprint of the client."},
+    [FIELD_TLS_JA4] = {"tls.ja4", "text", NULL, "JA4 fingerprint of the client: t13d*."},
+    [FIELD_TLS_CERT_SHA256] = {"tls.cert_sha256", "text", NULL,
+                               "SHA-256 of the server's certificate."},
+    [FIELD_HTTP_METHOD] = {"http.method", "text", NULL, "Method of the first HTTP request."},
+    [FIELD_HTTP_PATH] = {"http.path", "text", NULL, "Path of the first HTTP request: /api/*."},
+    [FIELD_HTTP_STATUS] = {"http.status", "number", NULL, "Status of the first HTTP response."},
+    [FIELD_HTTP_USER_AGENT] = {"http.user_agent", "text", NULL, "User-Agent of the client."},
+    [FIELD_DNS_RCODE] = {"dns.rcode", "choice", NULL,
+                         "Of any answer: noerror, servfail, nxdomain, refused."},
+    [FIELD_SSH_HASSH] = {"ssh.hassh", "text", NULL, "HASSH fingerprint of either side."},
+    [FIELD_ICMP_TYPE] = {"icmp.type", "number", NULL, "ICMP or ICMPv6 type of the first packet."},
+    [FIELD_MAC] = {"mac", "text", NULL, "MAC address of either side: 02:00:5e:*."},
+    [FIELD_CLIENT_MAC] = {"client.mac", "text", NULL, "MAC address on the client's side."},
+    [FIELD_SERVER_MAC] = {"server.mac", "text", NULL, "MAC address on the server's side."},
+    [FIELD_DSCP] = {"dscp", "number", NULL, "DSCP of either direction."},
+    [FIELD_TUNNEL_TYPE] = {"tunnel.type", "choice", NULL,
+                           "Of any tunnel around it: gre, vxlan, geneve, ip_in_ip, gtp_u, teredo, "
+                           "l2tp, mpls, erspan, pppoe, vxlan_gpe, nvgre, pptp, nsh, etherip, "
+                           "ayiya, pbb, capwap, tzsp, wccp, lisp, gue, pim."},
+    [FIELD_TUNNEL_ID] = {"tunnel.id", "number", NULL,
+                         "VNI, TEID, key or label of any tunnel around it."},
+    [FIELD_MISSED_BYTES] = {"missed_bytes", "bytes", NULL,
+                            "TCP bytes that the sensor did not see, both ways."},
+    [FIELD_FLAG] = {"flag", "choice", NULL,
+                    "truncated_table, midstream, asymmetric, fragments_seen, clock_step, "
+                    "gap_before, fragment_fault, port_reused, data_conflict."},
     [FIELD_LABEL] = {"labels.KEY", "text", NULL,
                      "Label of either side (networks.labels): labels.site, labels.country."},
     [FIELD_CLIENT_LABEL] = {"client.labels.KEY", "text", NULL, "Label of the client."},
@@ -87,6 +118,17 @@ const char *filter_choice_name(enum filter_field_id field, unsigned value)
     static const char *const reasons[] = {
         "", "idle", "active", "end_of_flow", "forced", "lack_of_resources"};
     static const char *const scopes[] = {"", "internal", "external", "multicast", "link_local"};
+    static const char *const rcodes[] = {
+        "",         "noerror", "formerr", "servfail", "nxdomain", "notimp",    "refused",
+        "yxdomain", "yxrrset", "nxrrset", "notauth",  "notzone",  "dsotypeni", "badvers",
+        "badkey",   "badtime", "badmode", "badname",  "badalg",   "badtrunc",  "badcookie"};
+    static const char *const tunnels[] = {
+        "",      "gre",    "vxlan",  "geneve",    "ip_in_ip", "gtp_u", "teredo", "l2tp",
+        "mpls",  "erspan", "pppoe",  "vxlan_gpe", "nvgre",    "pptp",  "nsh",    "etherip",
+        "ayiya", "pbb",    "capwap", "tzsp",      "wccp",     "lisp",  "gue",    "pim"};
+    static const char *const flags[] = {
+        "",           "truncated_table", "midstream",      "asymmetric",  "fragments_seen",
+        "clock_step", "gap_before",      "fragment_fault", "port_reused", "data_conflict"};
     switch (field) {
     case FIELD_TCP_STATE:
         return value >= TCP_SYN_SENT && value <= TCP_RESET ? tcp_state_name((enum tcp_state)value)
@@ -97,19 +139,34 @@ const char *filter_choice_name(enum filter_field_id field, unsigned value)
         return value > 0 && value < ARRAY_COUNT(reasons) ? reasons[value] : NULL;
     case FIELD_SCOPE:
         return value > 0 && value < ARRAY_COUNT(scopes) ? scopes[value] : NULL;
+    case FIELD_DNS_RCODE:
+        return value > 0 && value < ARRAY_COUNT(rcodes) ? rcodes[value] : NULL;
+    case FIELD_TUNNEL_TYPE:
+        return value > 0 && value < ARRAY_COUNT(tunnels) ? tunnels[value] : NULL;
+    case FIELD_FLAG:
+        return value > 0 && value < ARRAY_COUNT(flags) ? flags[value] : NULL;
     default:
         return NULL;
     }
+}
+
+unsigned filter_rcode_choice(unsigned rcode)
+{
+    enum { PLAIN = 12, FIRST_EXTENDED = 16 }; /* the codes between them are unassigned */
+
+    if (rcode < PLAIN) {
+        return rcode + 1;
+    }
+    return rcode >= FIRST_EXTENDED && rcode < FLOW_RCODES ? rcode - FIRST_EXTENDED + PLAIN + 1 : 0;
 }
 
 /* Names of the records themselves, as programs write them (docs/live-feed.md 2.3). */
 static const struct {
     const char *name;
     enum filter_field_id field;
-} other_names[] = {{"app.protocol", FIELD_APP},
-                   {"sensor_id", FIELD_SENSOR},
-                   {"ip_protocol", FIELD_PROTOCOL},
-                   {"vlan_id", FIELD_VLAN}};
+} other_names[] = {{"app.protocol", FIELD_APP},     {"sensor_id", FIELD_SENSOR},
+                   {"ip_protocol", FIELD_PROTOCOL}, {"vlan_id", FIELD_VLAN},
+                   {"alert_ids", FIELD_ALERT_ID},   {"flags", FIELD_FLAG}};
 
 /* "client.labels.site": the field, and "site". */
 static enum filter_field_id find_label(const char *name, size_t length,

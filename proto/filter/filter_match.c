@@ -1,4 +1,6 @@
 /* The predicate over flow records. */
+#include <assert.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/ascii.h"
@@ -93,9 +95,56 @@ static bool compare_numbers(uint64_t value, const struct filter_node *term)
     }
 }
 
-/* At most two values; 0: the record does not have it. */
+#define VALUES_MAX FLOW_RCODES /* of a field of a record */
+
+static unsigned rcodes_of(const struct flow_record *r, uint64_t values[VALUES_MAX])
+{
+    unsigned count = 0;
+
+    for (unsigned rcode = 0; r->has_dns && rcode < FLOW_RCODES; rcode++) {
+        if (r->dns.rcode_counts[rcode] > 0) {
+            values[count++] = filter_rcode_choice(rcode);
+        }
+    }
+    return count;
+}
+
+static unsigned tunnels_of(const struct flow_record *r, bool is_type, uint64_t values[VALUES_MAX])
+{
+    static_assert(FLOW_TUNNELS_MAX <= VALUES_MAX, "each tunnel finds room");
+    for (unsigned i = 0; i < r->tunnels_count; i++) {
+        values[i] = is_type ? r->tunnels[i].type : r->tunnels[i].id;
+    }
+    return r->tunnels_count;
+}
+
+static unsigned flags_of(const struct flow_record *r, uint64_t values[VALUES_MAX])
+{
+    unsigned count = 0;
+
+    static_assert(sizeof(r->flags) * 8 <= VALUES_MAX, "each flag finds room");
+    for (unsigned left = r->flags; left != 0; left &= left - 1) {
+        values[count++] = (unsigned)__builtin_ctz(left);
+    }
+    return count;
+}
+
+static unsigned dscp_of(const struct flow_record *r, uint64_t values[VALUES_MAX])
+{
+    unsigned count = 0;
+
+    if (r->forward.has_dscp) {
+        values[count++] = r->forward.dscp;
+    }
+    if (r->reverse.has_dscp) {
+        values[count++] = r->reverse.dscp;
+    }
+    return count;
+}
+
+/* How many values; 0: the record does not have it. */
 static unsigned numbers_of(enum filter_field_id field, const struct flow_record *r,
-                           uint64_t values[2])
+                           uint64_t values[VALUES_MAX])
 {
     switch (field) {
     case FIELD_PORT:
@@ -160,6 +209,27 @@ static unsigned numbers_of(enum filter_field_id field, const struct flow_record 
         values[0] = r->client.scope;
         values[1] = r->server.scope;
         return 2;
+    case FIELD_RISK_SCORE:
+        values[0] = r->risk_score;
+        return 1;
+    case FIELD_HTTP_STATUS:
+        values[0] = r->has_http ? r->http.status : 0;
+        return values[0] != 0;
+    case FIELD_DNS_RCODE:
+        return rcodes_of(r, values);
+    case FIELD_ICMP_TYPE:
+        values[0] = r->icmp_type;
+        return r->has_icmp;
+    case FIELD_DSCP:
+        return dscp_of(r, values);
+    case FIELD_TUNNEL_TYPE:
+    case FIELD_TUNNEL_ID:
+        return tunnels_of(r, field == FIELD_TUNNEL_TYPE, values);
+    case FIELD_MISSED_BYTES:
+        values[0] = r->forward.missed_bytes + r->reverse.missed_bytes;
+        return 1;
+    case FIELD_FLAG:
+        return flags_of(r, values);
     default:
         return 0;
     }
@@ -223,6 +293,62 @@ static bool match_labels(const struct flow_record *r, const struct filter_node *
             match_label(r->server_labels, r->server.labels_count, term, is_part));
 }
 
+static bool match_any(const struct record_text *texts, unsigned count,
+                      const struct filter_node *term, bool is_part)
+{
+    for (unsigned i = 0; i < count; i++) {
+        if (filter_text_matches(texts[i], term, is_part)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool match_mac(const struct flow_endpoint *end, const struct filter_node *term, bool is_part)
+{
+    char text[sizeof("00:00:00:00:00:00")];
+    const uint8_t *mac = end->mac;
+
+    (void)snprintf(text, sizeof(text), "%02x:%02x:%02x:%02x:%02x:%02x", mac[0], mac[1], mac[2],
+                   mac[3], mac[4], mac[5]);
+    return end->has_mac &&
+           filter_text_matches((struct record_text){text, sizeof(text) - 1}, term, is_part);
+}
+
+/* Fields of what stands around the flow and inside it. */
+static bool match_further(const struct flow_record *r, const struct filter_node *term, bool is_part)
+{
+    switch (term->field) {
+    case FIELD_ALERT_ID:
+        return match_any(r->alert_ids, r->alerts_count, term, is_part);
+    case FIELD_TLS_ALPN:
+        return r->has_tls && match_any(r->tls.alpn, r->tls.alpn_count, term, is_part);
+    case FIELD_TLS_JA3:
+        return r->has_tls && filter_text_matches(r->tls.ja3, term, is_part);
+    case FIELD_TLS_JA4:
+        return r->has_tls && filter_text_matches(r->tls.ja4, term, is_part);
+    case FIELD_TLS_CERT_SHA256:
+        return r->has_tls && filter_text_matches(r->tls.cert_sha256, term, is_part);
+    case FIELD_HTTP_METHOD:
+        return r->has_http && filter_text_matches(r->http.method, term, is_part);
+    case FIELD_HTTP_PATH:
+        return r->has_http && filter_text_matches(r->http.path, term, is_part);
+    case FIELD_HTTP_USER_AGENT:
+        return r->has_http && filter_text_matches(r->http.user_agent, term, is_part);
+    case FIELD_SSH_HASSH:
+        return r->has_ssh && (filter_text_matches(r->ssh.hassh, term, is_part) ||
+                              filter_text_matches(r->ssh.hassh_server, term, is_part));
+    case FIELD_MAC:
+        return match_mac(&r->client, term, is_part) || match_mac(&r->server, term, is_part);
+    case FIELD_CLIENT_MAC:
+        return match_mac(&r->client, term, is_part);
+    case FIELD_SERVER_MAC:
+        return match_mac(&r->server, term, is_part);
+    default:
+        return false;
+    }
+}
+
 static bool match_text(const struct flow_record *r, const struct filter_node *term)
 {
     const bool is_part = term->compare == OPERATOR_HAS;
@@ -265,7 +391,7 @@ static bool match_text(const struct flow_record *r, const struct filter_node *te
         }
         return match_names(r, term, true) || filter_text_matches(r->app, term, true);
     default:
-        return false;
+        return match_further(r, term, is_part);
     }
 }
 
@@ -282,7 +408,7 @@ static bool match_term(const struct filter_node *term, const struct flow_record 
     default:
         break;
     }
-    uint64_t values[2];
+    uint64_t values[VALUES_MAX];
     const unsigned count = numbers_of(term->field, r, values);
     for (unsigned i = 0; i < count; i++) {
         if (compare_numbers(values[i], term)) {

@@ -48,6 +48,27 @@ enum filter_field_id {
     FIELD_EVENT,
     FIELD_END_REASON,
     FIELD_SCOPE,
+    FIELD_ALERT_ID,
+    FIELD_RISK_SCORE,
+    FIELD_TLS_ALPN,
+    FIELD_TLS_JA3,
+    FIELD_TLS_JA4,
+    FIELD_TLS_CERT_SHA256,
+    FIELD_HTTP_METHOD,
+    FIELD_HTTP_PATH,
+    FIELD_HTTP_STATUS,
+    FIELD_HTTP_USER_AGENT,
+    FIELD_DNS_RCODE,
+    FIELD_SSH_HASSH,
+    FIELD_ICMP_TYPE,
+    FIELD_MAC,
+    FIELD_CLIENT_MAC,
+    FIELD_SERVER_MAC,
+    FIELD_DSCP,
+    FIELD_TUNNEL_TYPE,
+    FIELD_TUNNEL_ID,
+    FIELD_MISSED_BYTES,
+    FIELD_FLAG,
     FIELD_LABEL, /* these three with a key behind them */
     FIELD_CLIENT_LABEL,
     FIELD_SERVER_LABEL,
@@ -102,8 +123,10 @@ struct filter {
 };
 
 enum filter_kind filter_field_kind(enum filter_field_id field);
-/* The lower-case name of a choice; NULL when there is no such value. */
+/* The lower-case name of a choice, of which the first is 1; NULL when there is no such value. */
 const char *filter_choice_name(enum filter_field_id field, unsigned value);
+/* The choice of FIELD_DNS_RCODE; 0: a code without a name. */
+unsigned filter_rcode_choice(unsigned rcode);
 /* FIELD_COUNT: no such field. `label`: the key, of a field that has one; else empty. */
 enum filter_field_id filter_field_find(const char *name, size_t length,
                                        char label[FLOW_LABEL_KEY_BYTES + 1]);

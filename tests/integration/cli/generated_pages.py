@@ -7,6 +7,7 @@
 What comes from the settings' and the flags' tables cannot be wrong in the documentation.
 """
 import argparse
+import json
 import os
 import subprocess
 import sys
@@ -63,12 +64,54 @@ def ipfix_elements(folder):
             + printed(folder, "netscope-sensor", "ipfix-elements"))
 
 
+FILTERS = [
+    ("server.port = 443 AND client.ip = 10.0.0.0/8", "Addresses take prefixes."),
+    ("app IN (tls, quic) AND NOT scope = external", "A list is OR; `NOT` may be written `-`."),
+    ("tls.sni : shop", "`:` asks whether the text holds it, without regard to case."),
+    ('tls.sni = "*.example.com"', "`*` stands for anything."),
+    ("risk_score >= 70 AND bytes > 1MiB", "What alerts name, and a lot of it."),
+    ("alert_id = 0190d0c2-7f3a-7c1e-9d54-3b1f0c9a8e77", "The flows of one alert."),
+    ("tls.ja4 = t13d* AND NOT labels.site = berlin", "A fingerprint's beginning, outside of one network."),
+    ("dns.rcode = nxdomain dns.name : \"*.example.net\"", "Terms side by side are AND."),
+    ("tcp.retransmits > 10 OR rtt > 80ms", "Durations have a unit."),
+    ("(http.status >= 500 OR flag = gap_before) AND sensor = \"edge-*\"", "Parentheses as usual."),
+    ("mac : 02:00:5e OR tunnel.type = vxlan AND tunnel.id = 42", "`AND` binds closer than `OR`."),
+    ("printer.example", "A word alone: any address, name, SNI, Host or application."),
+]
+
+
+def filters(folder):
+    for text, _ in FILTERS:
+        printed(folder, "netscopectl", "fields", "--filter", text)  # ends with its error where it does not compile
+    rows = json.loads(printed(folder, "netscopectl", "fields", "-o", "json"))
+    rows = rows if isinstance(rows, list) else rows["fields"]
+    cell = str.maketrans({"|": "\\|", "*": "\\*", "_": "\\_"})
+    return (REMARK + "# Filters\n\n"
+            "One language wherever flows are chosen: `--filter` of `netscopectl`, the dashboard's filter line, `filter` of gRPC and REST, "
+            "`flows_filter` of Kafka, `filter` of IPFIX. Its shape is that of AIP-160. A mistake is told with its column and, where a name is "
+            "near, with that name.\n\n"
+            "| filter | |\n| --- | --- |\n"
+            + "".join("| `%s` | %s |\n" % (text.replace("|", "\\|"), says) for text, says in FILTERS)
+            + "\nOperators are `=`, `!=`, `:` and `IN (a, b)`, for numbers, bytes and durations also `<`, `<=`, `>` and `>=`. `AND`, `OR` and `NOT` are "
+            "written in any case. A text with spaces, brackets or quotes stands in double quotes, where `\\\"` and `\\\\` are a quote and a backslash.\n\n"
+            "**What a record does not have compares false**, with every value: `vlan < 5` leaves out flows without a VLAN, and only `!=` and `NOT` "
+            "let them pass. A field with several values (names asked for, tunnels, either side) holds where one of them does.\n\n"
+            "A filter has at most 4,096 bytes, 256 terms and 32 levels. From the history a filter on addresses, ports, protocol, application, server name, "
+            "sensor, sizes, `rtt`, `tcp.state`, `tcp.retransmits`, `event`, `vlan` and ids is answered from columns; all others read each record "
+            "that the rest lets pass, which takes longer. The dashboard's list of largest flows, live, knows what it shows and no more: addresses, "
+            "ports, protocol, application, server name, sizes, `rtt`, `tcp.state` and retransmissions; other fields are asked of the history.\n\n"
+            "`netscopectl fields` prints this table, `netscopectl fields --filter TEXT` says how a filter is read.\n\n"
+            "| field | type | meaning |\n| --- | --- | --- |\n"
+            + "".join(f"| `{row['name']}` | {row['type']} | {row['meaning'].translate(cell)} |\n" for row in rows))
+
+
 PAGES = {
     "config/sensor.yaml": lambda folder: printed(folder, "netscope-sensor", "--print-config"),
     "config/collector.yaml": lambda folder: printed(folder, "netscope-collector", "--print-config"),
     "docs/configuration.md": configuration,
     "docs/cli.md": command_lines,
     "docs/fields.md": fields,
+    "docs/filters.md": filters,
     "docs/ipfix-elements.md": ipfix_elements,
 }
 

@@ -221,7 +221,7 @@ static void put_counted(struct place *place, struct text *t)
     uint64_t rtt_ns = 0;
 
     (void)filter_flow_rtt(f, &rtt_ns);
-    switch (record_random_below(&place->random, 10)) {
+    switch (record_random_below(&place->random, 14)) {
     case 0:
         put(t, "duration %s %" PRIu64 "ns", order_of(place),
             f->end_ns > f->start_ns ? f->end_ns - f->start_ns : 0);
@@ -248,6 +248,18 @@ static void put_counted(struct place *place, struct text *t)
     case 7:
         put(t, "ip.version %s %u", order_of(place), f->ip_version);
         break;
+    case 8:
+        put(t, "risk_score %s %u", order_of(place), f->risk_score);
+        break;
+    case 9:
+        put_number(place, t, "missed_bytes", f->forward.missed_bytes + f->reverse.missed_bytes);
+        break;
+    case 10:
+        put(t, "dscp %s %u", order_of(place), f->forward.dscp);
+        break;
+    case 11:
+        put(t, "tunnel.id %s %" PRIu64, order_of(place), f->tunnels[0].id);
+        break;
     default:
         put(t, "%s %s %u", (const char *[]){"port", "client.port", "server.port"}[f->flow_id % 3],
             order_of(place),
@@ -259,12 +271,14 @@ static void put_counted(struct place *place, struct text *t)
 static void put_choice(struct place *place, struct text *t)
 {
     static const char *const terms[] = {
-        "protocol = tcp",     "protocol != 17",      "protocol IN (udp, tcp, 132)",
-        "event = end",        "event != update",     "tcp.state = established",
-        "tcp.state != reset", "end_reason = idle",   "scope = internal",
-        "scope != external",  "labels.site : \"*\"", "client.labels.country != \"x\"",
-        "app != dns",         "sensor = \"edge-1\"", "sensor != \"EDGE-2\"",
-        "sensor : \"lab%\"",  "sensor : \"edge-*\"", "server.port IN (443, 80)"};
+        "protocol = tcp",       "protocol != 17",      "protocol IN (udp, tcp, 132)",
+        "event = end",          "event != update",     "tcp.state = established",
+        "tcp.state != reset",   "end_reason = idle",   "scope = internal",
+        "scope != external",    "labels.site : \"*\"", "client.labels.country != \"x\"",
+        "flag = midstream",     "flag != gap_before",  "dns.rcode = nxdomain",
+        "dns.rcode != noerror", "tunnel.type = gre",   "tunnel.type != vxlan",
+        "app != dns",           "sensor = \"edge-1\"", "sensor != \"EDGE-2\"",
+        "sensor : \"lab%\"",    "sensor : \"edge-*\"", "server.port IN (443, 80)"};
 
     put(t, "%s", terms[record_random_below(&place->random, ARRAY_COUNT(terms))]);
 }
@@ -274,7 +288,8 @@ static void put_term(struct place *place, struct text *t)
     static const char *const texts[] = {
         "app",         "name",           "client.name", "server.name",  "tls.sni",
         "tls.version", "http.host",      "dns.name",    "community_id", "sensor",
-        "interface",   "tcp.conn_state", "labels.site"};
+        "interface",   "tcp.conn_state", "labels.site", "alert_id",     "tls.ja4",
+        "mac",         "http.path",      "tls.alpn",    "ssh.hassh"};
     static const char *const text_operators[] = {"=", "!=", ":"};
     static const char *const addresses[] = {"ip", "client.ip", "server.ip"};
 

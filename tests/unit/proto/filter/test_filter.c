@@ -5,10 +5,12 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <strings.h>
 
 #include <cmocka.h>
 
-#include "proto/filter/filter.h"
+#include "netscope/v1/flow.pb-c.h"
+#include "proto/filter/filter_tree.h"
 #include "tests/support/record_random.h"
 
 /* 192.168.10.27:51234 -> 93.184.216.34:443, www.example.com, tls, closed */
@@ -163,6 +165,169 @@ static void a_filter_matches_what_it_says(void **state)
     }
 }
 
+/* A flow that has all that is around a flow and inside it. */
+static void a_filter_asks_for_what_is_around_and_inside(void **state)
+{
+    (void)state;
+    static const char *const without[] = {"risk_score = 0",
+                                          "risk_score < 1",
+                                          "NOT alert_id : a",
+                                          "alert_id != a",
+                                          "NOT tls.ja4 : t",
+                                          "NOT mac : 02",
+                                          "NOT dns.rcode = noerror",
+                                          "NOT tunnel.type = gre",
+                                          "missed_bytes = 0B",
+                                          "NOT flag = midstream",
+                                          "dscp != 46",
+                                          "http.status != 200",
+                                          "icmp.type != 0",
+                                          "NOT icmp.type >= 0"};
+    static const char *const yes[] = {
+        "risk_score = 71",
+        "risk_score >= 70",
+        "alert_id = 0190d0c2-7f3a-7c1e-9d54-3b1f0c9a8e77",
+        "alert_ids = \"*8e78\"",
+        "tls.alpn = h2",
+        "tls.alpn : http",
+        "tls.ja3 = 773906B0EFDEFA24A7F2B8EB6985BF37",
+        "tls.ja4 = t13d*",
+        "tls.cert_sha256 : 9f86",
+        "http.method = post",
+        "http.path = /api/*",
+        "http.status >= 500 http.status < 600",
+        "http.user_agent : curl",
+        "dns.rcode = noerror",
+        "dns.rcode = nxdomain",
+        "dns.rcode IN (servfail, badcookie)",
+        "ssh.hassh = ec7378c1a92f5a8dde7e8b7a1ddf33d1",
+        "ssh.hassh : b12d2871a1189eff20364cf5333619ee",
+        "icmp.type = 8",
+        "mac = 02:00:5E:10:00:01",
+        "client.mac = \"02:00:5e:*\"",
+        "mac : aa:bb",
+        "server.mac : \"cc:dd:ee:ff\"",
+        "dscp = 46",
+        "dscp = 0",
+        "dscp > 45",
+        "tunnel.type = vxlan",
+        "tunnel.type = gtp_u",
+        "tunnel.id = 42",
+        "tunnel.id > 4000000000",
+        "missed_bytes = 1500",
+        "missed_bytes > 1kB",
+        "flag = gap_before",
+        "flags = data_conflict AND flag = midstream",
+        "NOT flag = asymmetric",
+    };
+    static const char *const no[] = {
+        "risk_score > 71",       "alert_id : zz",          "tls.alpn = spdy",
+        "tls.ja4 = t12*",        "dns.rcode = formerr",    "dns.rcode = badvers",
+        "client.mac : aa:bb",    "server.mac : 02:00",     "dscp = 1",
+        "tunnel.type = geneve",  "tunnel.id = 43",         "missed_bytes > 1500B",
+        "flag = fragment_fault", "flag = truncated_table", "icmp.type = 0",
+        "http.status = 500"};
+
+    for (size_t i = 0; i < ARRAY_COUNT(without); i++) {
+        if (!matches(without[i])) {
+            fail_msg("does not match: %s", without[i]);
+        }
+    }
+    flow.risk_score = 71;
+    flow.alerts_count = 2;
+    flow.alert_ids[0] = (struct record_text){"0190d0c2-7f3a-7c1e-9d54-3b1f0c9a8e77", 36};
+    flow.alert_ids[1] = (struct record_text){"0190d0c2-7f3a-7c1e-9d54-3b1f0c9a8e78", 36};
+    flow.tls.alpn_count = 2;
+    flow.tls.alpn[0] = (struct record_text){"h2", 2};
+    flow.tls.alpn[1] = (struct record_text){"http/1.1", 8};
+    flow.tls.ja3 = (struct record_text){"773906b0efdefa24a7f2b8eb6985bf37", 32};
+    flow.tls.ja4 = (struct record_text){"t13d1516h2_8daaf6152771_02713d6af862", 36};
+    flow.tls.cert_sha256 = (struct record_text){"9f86d081", 8};
+    flow.has_http = flow.has_dns = flow.has_ssh = flow.has_icmp = true;
+    flow.http.method = (struct record_text){"POST", 4};
+    flow.http.path = (struct record_text){"/api/v1", 7};
+    flow.http.status = 503;
+    flow.http.user_agent = (struct record_text){"curl/8.5", 8};
+    flow.dns.rcode_counts[0] = 3;
+    flow.dns.rcode_counts[3] = 1;
+    flow.dns.rcode_counts[23] = 1;
+    flow.ssh.hassh = (struct record_text){"ec7378c1a92f5a8dde7e8b7a1ddf33d1", 32};
+    flow.ssh.hassh_server = (struct record_text){"b12d2871a1189eff20364cf5333619ee", 32};
+    flow.icmp_type = 8;
+    flow.client.has_mac = flow.server.has_mac = true;
+    memcpy(flow.client.mac, (const uint8_t[]){0x02, 0, 0x5e, 0x10, 0, 1}, 6);
+    memcpy(flow.server.mac, (const uint8_t[]){0xaa, 0xbb, 0xcc, 0xdd, 0xee, 0xff}, 6);
+    flow.forward.has_dscp = flow.reverse.has_dscp = true;
+    flow.forward.dscp = 46;
+    flow.reverse.dscp = 0;
+    flow.tunnels_count = 2;
+    flow.tunnels[0].type = NETSCOPE__V1__TUNNEL_TYPE__TUNNEL_TYPE_VXLAN;
+    flow.tunnels[0].id = 42;
+    flow.tunnels[1].type = NETSCOPE__V1__TUNNEL_TYPE__TUNNEL_TYPE_GTP_U;
+    flow.tunnels[1].id = 4294967295;
+    flow.forward.missed_bytes = 1000;
+    flow.reverse.missed_bytes = 500;
+    flow.flags = FLOW_FLAG_GAP_BEFORE | FLOW_FLAG_DATA_CONFLICT | FLOW_FLAG_MIDSTREAM;
+    for (size_t i = 0; i < ARRAY_COUNT(yes); i++) {
+        if (!matches(yes[i])) {
+            fail_msg("does not match: %s", yes[i]);
+        }
+    }
+    for (size_t i = 0; i < ARRAY_COUNT(no); i++) {
+        if (matches(no[i])) {
+            fail_msg("matches: %s", no[i]);
+        }
+    }
+    (void)set_up(NULL);
+}
+
+/* The choices of the language are the values of the enumerations of the records. */
+static void choices_are_those_of_the_records(void **state)
+{
+    static const struct {
+        enum filter_field_id field;
+        const ProtobufCEnumDescriptor *values;
+        const char *prefix;
+    } cases[] = {
+        {FIELD_FLAG, &netscope__v1__flow_flag__descriptor, "FLOW_FLAG_"},
+        {FIELD_TUNNEL_TYPE, &netscope__v1__tunnel_type__descriptor, "TUNNEL_TYPE_"},
+        {FIELD_TCP_STATE, &netscope__v1__tcp_state__descriptor, "TCP_STATE_"},
+        {FIELD_EVENT, &netscope__v1__flow_event__descriptor, "FLOW_EVENT_"},
+        {FIELD_SCOPE, &netscope__v1__network_scope__descriptor, "NETWORK_SCOPE_"},
+    };
+
+    (void)state;
+    for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
+        const ProtobufCEnumDescriptor *values = cases[i].values;
+
+        for (unsigned j = 0; j < values->n_values; j++) {
+            const unsigned value = (unsigned)values->values[j].value;
+            const char *choice = filter_choice_name(cases[i].field, value);
+            const char *name = values->values[j].name;
+
+            assert_memory_equal(name, cases[i].prefix, strlen(cases[i].prefix));
+            if (value == 0) {
+                assert_null(choice);
+                continue;
+            }
+            if (choice == NULL || strcasecmp(choice, name + strlen(cases[i].prefix)) != 0) {
+                fail_msg("%s is %s in filters", name, choice != NULL ? choice : "no choice");
+            }
+        }
+        assert_null(filter_choice_name(cases[i].field, values->n_values));
+    }
+    for (unsigned rcode = 0; rcode < FLOW_RCODES; rcode++) {
+        const unsigned choice = filter_rcode_choice(rcode);
+
+        assert_int_equal(choice == 0, rcode >= 12 && rcode < 16);
+        assert_true(choice == 0 || filter_choice_name(FIELD_DNS_RCODE, choice) != NULL);
+    }
+    assert_int_equal(filter_rcode_choice(FLOW_RCODES), 0);
+    assert_string_equal(filter_choice_name(FIELD_DNS_RCODE, filter_rcode_choice(11)), "dsotypeni");
+    assert_string_equal(filter_choice_name(FIELD_DNS_RCODE, filter_rcode_choice(16)), "badvers");
+    assert_string_equal(filter_choice_name(FIELD_DNS_RCODE, filter_rcode_choice(23)), "badcookie");
+}
+
 static void a_mistake_is_told_with_its_column(void **state)
 {
     (void)state;
@@ -194,6 +359,12 @@ static void a_mistake_is_told_with_its_column(void **state)
         {"OR app = a", 0, "column 1: expected a field or a value before 'OR'"},
         {"ip = 10.0.0.1/8", 5, NULL},
         {"tcp.state = open", 12, NULL},
+        {"risk_score = high", 13,
+         "column 14: 'high' does not fit 'risk_score': expected a whole number"},
+        {"flag = fin", 7,
+         "column 8: 'fin' does not fit 'flag': expected truncated_table, midstream, asymmetric, "
+         "fragments_seen, clock_step, gap_before, fragment_fault, port_reused, data_conflict."},
+        {"tls.ja5 = a", 0, "column 1: unknown field 'tls.ja5'; did you mean 'tls.ja3'?"},
         {"()", 1, NULL},
     };
     for (size_t i = 0; i < ARRAY_COUNT(cases); i++) {
@@ -547,6 +718,8 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test_setup(a_filter_matches_what_it_says, set_up),
+        cmocka_unit_test_setup(a_filter_asks_for_what_is_around_and_inside, set_up),
+        cmocka_unit_test(choices_are_those_of_the_records),
         cmocka_unit_test(a_mistake_is_told_with_its_column),
         cmocka_unit_test(bounds_are_kept),
         cmocka_unit_test_setup(structured_filters_build_the_same_tree, set_up),
