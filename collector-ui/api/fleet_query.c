@@ -78,11 +78,10 @@ static void write_token(const struct fleet_job *job, char out[TOKEN_BYTES])
 {
     const struct history_record_cursor *const c = &job->record_cursor;
 
-    (void)snprintf(out, TOKEN_BYTES,
-                   "q1.%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64
-                   ".%" PRIx64,
-                   job->question, job->from_ns, job->to_ns, (uint64_t)c->key, (uint64_t)c->rowid,
-                   c->file, c->matched);
+    (void)snprintf(
+        out, TOKEN_BYTES,
+        "q2.%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64 ".%" PRIx64,
+        job->question, job->from_ns, job->to_ns, (uint64_t)c->key, c->seq, c->identity, c->matched);
 }
 
 static bool read_token(struct fleet_job *job, const char *text)
@@ -90,7 +89,7 @@ static bool read_token(struct fleet_job *job, const char *text)
     uint64_t numbers[7];
     const char *at = text + 3;
 
-    if (strncmp(text, "q1.", 3) != 0) {
+    if (strncmp(text, "q2.", 3) != 0) {
         return false;
     }
     for (unsigned i = 0; i < ARRAY_COUNT(numbers); i++) {
@@ -103,8 +102,8 @@ static bool read_token(struct fleet_job *job, const char *text)
     job->from_ns = numbers[1]; /* every page is of the same range */
     job->to_ns = numbers[2];
     job->record_cursor = (struct history_record_cursor){.key = (int64_t)numbers[3],
-                                                        .rowid = (int64_t)numbers[4],
-                                                        .file = numbers[5],
+                                                        .seq = numbers[4],
+                                                        .identity = numbers[5],
                                                         .matched = numbers[6]};
     job->has_cursor = true;
     return numbers[0] == job->question && job->from_ns < job->to_ns && job->to_ns <= INT64_MAX &&

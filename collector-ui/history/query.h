@@ -174,9 +174,9 @@ void history_groups_fini(struct history_groups *groups);
 /* ---- records, each by itself ---- */
 
 struct history_record_cursor { /* the last record of the page before */
-    int64_t key, rowid;
-    uint64_t file;
-    uint64_t matched; /* as the first page told */
+    int64_t key;
+    uint64_t seq, identity; /* which one of its key; the same in whatever file it lies */
+    uint64_t matched;       /* as the first page told */
 };
 
 struct history_record_query {

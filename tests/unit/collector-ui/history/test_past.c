@@ -612,6 +612,156 @@ static void files_that_go_are_older_than_what_is_kept(void **state)
     free(after.text);
 }
 
+/* ---- pages of one question, between which the stores change ---- */
+
+#define ALIKE      12U /* records of two sensors with one end, and as many bytes */
+#define ALIKE_PAGE 5U
+
+struct walk {
+    struct history_record_query query;
+    struct history_record_cursor cursor;
+    bool is_over;
+    unsigned seen[ALIKE]; /* how often */
+};
+
+static void fetch_page(struct history_reader *reader, void *context)
+{
+    struct walk *const walk = context;
+    struct flow_record *const flow = malloc(sizeof(*flow));
+    struct history_record_page page;
+
+    assert_non_null(flow);
+    assert_int_equal(history_query_record_page(reader, &walk->query, &page), 0);
+    for (uint64_t i = 0; i < page.records.count; i++) {
+        const struct history_bytes *const one = &page.records.items[i];
+
+        assert_true(codec_decode_flow(one->bytes, one->length, flow));
+        const uint64_t seq = flow->identity.seq;
+        const char sensor = flow->identity.sensor_id.data[2];
+
+        if (sensor == '7' || sensor == '8') {
+            assert_in_range(seq, 1, ALIKE / 2);
+            walk->seen[(seq - 1) * 2 + (sensor == '8')]++;
+        }
+    }
+    walk->is_over = !page.has_more;
+    walk->cursor = page.last;
+    walk->query.after = &walk->cursor;
+    history_record_page_fini(&page);
+    free(flow);
+}
+
+static unsigned count_seen(const struct walk *walk)
+{
+    unsigned count = 0;
+
+    for (unsigned i = 0; i < ALIKE; i++) {
+        count += walk->seen[i];
+    }
+    return count;
+}
+
+/* The same flow ids at both sensors: a capture that both have read. */
+static void make_alike(struct flow_record *flow, uint64_t seq)
+{
+    harness_flow_init(flow, 5000 + seq, HARNESS_TIME_NS + 2000 * SECOND + SECOND / 2, 1);
+    flow->forward.delta_bytes = flow->reverse.delta_bytes = 1000000007;
+}
+
+static const char *const alike_sensors[] = {"s-7", "s-8"};
+
+static void hold_alike(struct pair *pair)
+{
+    struct flow_record *const flow = malloc(sizeof(*flow));
+
+    assert_non_null(flow);
+    for (unsigned i = 0; i < ALIKE; i++) {
+        make_alike(flow, 1 + i / 2);
+        hold(&pair->other, alike_sensors[i % 2], 1 + i / 2, flow);
+    }
+    qsort(pair->other.held, pair->other.count, sizeof(*pair->other.held), by_end);
+    free(flow);
+}
+
+/* What the other store has comes to the own one, too: sensors deliver it late. */
+static void deliver_alike(struct pair *pair, const char *sensor, uint64_t first_seq, uint64_t end)
+{
+    struct flow_record *const flow = malloc(sizeof(*flow));
+
+    assert_non_null(flow);
+    pair->young.receive_ns = HARNESS_TIME_NS + DAY;
+    for (uint64_t seq = first_seq; seq < end; seq++) {
+        make_alike(flow, seq);
+        harness_offer_flows(&pair->young, sensor, seq, flow, 1);
+        harness_wait(&pair->young, ++pair->young_offered);
+    }
+    free(flow);
+}
+
+static void all_to_the_own(struct pair *pair)
+{
+    deliver_alike(pair, "s-7", 1, ALIKE / 2 + 1);
+    deliver_alike(pair, "s-8", 1, ALIKE / 2 + 1);
+}
+
+static void those_of_one_sensor_to_the_own(struct pair *pair)
+{
+    deliver_alike(pair, "s-8", 1, ALIKE / 2 + 1);
+}
+
+/* What is fetched anew has one more of this time, which comes before all others. */
+static void one_more_to_the_other(struct pair *pair)
+{
+    struct flow_record *const flow = malloc(sizeof(*flow));
+
+    assert_non_null(flow);
+    make_alike(flow, ALIKE);
+    hold(&pair->other, "a-0", ALIKE, flow);
+    qsort(pair->other.held, pair->other.count, sizeof(*pair->other.held), by_end);
+    make_alike(flow, ALIKE + 1); /* and the own store has got an old one */
+    pair->young.receive_ns = HARNESS_TIME_NS + DAY;
+    harness_offer_flows(&pair->young, "s-6", ALIKE + 1, flow, 1);
+    harness_wait(&pair->young, ++pair->young_offered);
+    free(flow);
+}
+
+static void pages_have_each_record_once_though_it_moves_between_them(void **state)
+{
+    static void (*const changes[])(struct pair * pair) = {
+        all_to_the_own, those_of_one_sensor_to_the_own, one_more_to_the_other};
+
+    for (size_t i = 0; i < ARRAY_COUNT(changes) * 2; i++) {
+        struct pair *const pair = *state;
+        struct walk walk = {.query = {.from_ns = HARNESS_TIME_NS,
+                                      .to_ns = to_ns,
+                                      .is_by_bytes = i % 2 == 0,
+                                      .page_size = ALIKE_PAGE,
+                                      .is_all = true}};
+
+        hold_alike(pair);
+        bool is_changed = false;
+
+        for (unsigned page = 0; !walk.is_over; page++) {
+            assert_true(page < RECORDS);
+            harness_query(&pair->young, fetch_page, &walk);
+            if (!is_changed && count_seen(&walk) > 0) { /* a page ends among them */
+                assert_true(count_seen(&walk) < ALIKE);
+                changes[i / 2](pair);
+                is_changed = true;
+            }
+        }
+        assert_true(is_changed);
+        for (unsigned j = 0; j < ALIKE; j++) {
+            if (walk.seen[j] != 1) {
+                fail_msg("change %zu: record %u of %s came %u times", i, 1 + j / 2,
+                         alike_sensors[j % 2], walk.seen[j]);
+            }
+        }
+        tear_down(state);
+        set_up(state);
+    }
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -626,6 +776,7 @@ int main(void)
         TEST(what_cannot_be_read_is_told),
         TEST(who_waits_no_more_ends_the_question),
         TEST(files_that_go_are_older_than_what_is_kept),
+        TEST(pages_have_each_record_once_though_it_moves_between_them),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
