@@ -67,15 +67,28 @@ static const uint8_t *behind_framing(const uint8_t *bytes, size_t length, size_t
     return r.ok ? r.at : NULL;
 }
 
+/* A text has no bytes below a space but those that part its words; a message of a few bytes has
+ * them, as the lengths of what it holds. */
+static bool is_json(const uint8_t *bytes, size_t length)
+{
+    for (size_t i = 0; i < length; i++) {
+        if (bytes[i] < ' ' && bytes[i] != '\t' && bytes[i] != '\n' && bytes[i] != '\r') {
+            return false;
+        }
+    }
+    return length > 0 && bytes[0] == '{';
+}
+
 /* Behind the length of a length-delimited message, where the first number is that. Records are
  * longer than what their own first byte could be taken for: all begin with field 4 (34), and none
- * with an identity is of 34 bytes; a batch begins with field 1 (10). */
+ * with an identity has 34 behind it; a batch begins with field 1 (10). JSON may have as many bytes
+ * as its brace could be taken for (123). */
 static const uint8_t *behind_length(const uint8_t *bytes, size_t *length)
 {
     struct wire_reader r = wire_reader_over(bytes, *length);
     const uint64_t told = wire_read_varint(&r);
 
-    if (!r.ok || told == 0 || told != wire_left(&r)) {
+    if (!r.ok || told == 0 || told != wire_left(&r) || is_json(bytes, *length)) {
         return bytes;
     }
     *length = wire_left(&r);

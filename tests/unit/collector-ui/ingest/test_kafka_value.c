@@ -5,6 +5,7 @@
 #include <stdint.h>
 
 #include <cmocka.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -216,6 +217,50 @@ static void json_is_read_in_both_forms_of_names(void **state)
     }
 }
 
+/* A brace is 123, too, and stands before as many bytes in a text of 124. */
+static void json_of_any_length_is_no_length_with_a_message(void **state)
+{
+    (void)state;
+    struct told told;
+
+    for (int width = 1; width < 128; width++) {
+        char text[256];
+        const int length =
+            snprintf(text, sizeof(text),
+                     "{\"sensor_id\":\"j\",\"boot_id\":\"b\",\"record_seq\":%*d}\n", width, 5);
+
+        assert_in_range(length, 1, sizeof(text) - 1);
+        assert_true(read_value(text, (size_t)length, &told));
+        assert_string_equal(told.parts[0].sensor_id, "j");
+        assert_int_equal(told.parts[0].seq, 5);
+    }
+}
+
+/* A flow of some server's name behind its length, and that is 123, as a brace. */
+static void a_length_that_is_a_brace_is_a_length(void **state)
+{
+    (void)state;
+    struct told told;
+
+    for (uint32_t name = 0; name < 100; name++) {
+        uint8_t bytes[4096], plain[4096];
+        struct flow_record flow = {.flow_id = 7, .ip_version = 4, .ip_protocol = 6};
+        char text[100];
+
+        memset(text, '}', sizeof(text));
+        flow.server.name = (struct record_text){text, name};
+        size_t length = codec_encode_flow(&flow, plain, sizeof(plain));
+
+        length = with_identity(plain, length, "a", 42);
+        uint8_t *const at = wire_put_varint(bytes, length);
+
+        memcpy(at, plain, length);
+        assert_true(read_value(bytes, (size_t)(at - bytes) + length, &told));
+        assert_string_equal(told.parts[0].sensor_id, "a");
+        assert_int_equal(told.parts[0].seq, 42);
+    }
+}
+
 static void what_is_no_record_of_a_sensor_is_refused(void **state)
 {
     (void)state;
@@ -302,6 +347,8 @@ int main(void)
         cmocka_unit_test(a_length_in_front_is_stepped_over),
         cmocka_unit_test(an_asset_becomes_a_report_of_it_alone),
         cmocka_unit_test(json_is_read_in_both_forms_of_names),
+        cmocka_unit_test(json_of_any_length_is_no_length_with_a_message),
+        cmocka_unit_test(a_length_that_is_a_brace_is_a_length),
         cmocka_unit_test(what_is_no_record_of_a_sensor_is_refused),
         cmocka_unit_test(names_and_records_over_their_bounds_are_refused),
     };
