@@ -2,9 +2,10 @@
  * range in a file of the same form, which is read with the others and kept for a minute, for the
  * questions that follow.
  *
- * A record that a day file has too is left out of it, so nothing counts twice. One file is fetched
- * at a time; who wants the same waits for it. Depends on: history.h, day_file.h. Threads: query
- * threads, but for past_forget (any). */
+ * A record that a day file has too is left out of it, so nothing counts twice, but for one that
+ * comes into a day file while a question reads: sums may have it twice this time, pages of records
+ * have it once. One file is fetched at a time; who wants the same waits for it. Depends on:
+ * history.h, day_file.h. Threads: query threads, but for past_forget (any). */
 #pragma once
 
 #include <pthread.h>

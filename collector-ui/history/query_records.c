@@ -220,6 +220,19 @@ static int scan_file(void *context, sqlite3 *db, uint32_t file)
     return 0;
 }
 
+/* A record that has come into a day file since the other store was asked is in both. */
+static void leave_out_twins(struct record_scan *scan)
+{
+    uint32_t count = 0;
+
+    for (uint32_t i = 0; i < scan->count; i++) {
+        if (count == 0 || compare_places(&scan->heap[i].at, &scan->heap[count - 1].at) != 0) {
+            scan->heap[count++] = scan->heap[i];
+        }
+    }
+    scan->count = count;
+}
+
 static int hand_out(struct record_scan *scan, struct history_record_page *out)
 {
     struct query_place *const places = malloc(((size_t)scan->count + 1) * sizeof(*places));
@@ -230,6 +243,7 @@ static int hand_out(struct record_scan *scan, struct history_record_page *out)
     if (scan->count > 0) {
         qsort(scan->heap, scan->count, sizeof(*scan->heap), by_order);
     }
+    leave_out_twins(scan);
     for (uint32_t i = 0; i < scan->count; i++) {
         places[i] = (struct query_place){scan->heap[i].rowid, scan->heap[i].file};
     }
