@@ -56,6 +56,13 @@ for (const [by, name] of [['sensor', 'fra-1'], ['site', 'Frankfurt']]) {
     });
 }
 
+test('an address that splits by what is none splits by application', options, async () => {
+    for (const by of ['nothing', 'constructor']) {
+        await show(`#/overview?by=${by}&t=now-5m..now`);
+        await wait_for('its title', async () => (await page.locator('.p-chart').innerText()).includes('Throughput by application'));
+    }
+});
+
 test('sites are offered, stand in the address, and are the left side of who talks to whom', options, async () => {
     await show('#/overview?t=now-5m..now');
     await page.getByRole('group', { name: 'Split by' }).getByRole('button', { name: 'Site', exact: true }).click();

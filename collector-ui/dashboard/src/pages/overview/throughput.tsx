@@ -15,7 +15,7 @@ type By = keyof typeof BY;
 /* What the address says; sites are offered where a sensor has one. */
 export function split_by(): By {
     const by = param('by');
-    return by in BY ? (by as By) : 'app';
+    return Object.hasOwn(BY, by) ? (by as By) : 'app';
 }
 const has_sites = () => sensors.value?.some((s) => s.site !== '') ?? false;
 
