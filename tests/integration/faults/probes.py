@@ -69,8 +69,11 @@ class ProbeSensor:
 
     def spooled(self):
         """{boot: what of it is in the files of the spool}."""
-        done = subprocess.run([self.probe, "spool", os.path.join(self.spool, "collector")], check=True,
-                              capture_output=True, text=True)
+        done = subprocess.run([self.probe, "spool", os.path.join(self.spool, "collector")], capture_output=True, text=True)
+        if done.returncode != 0:
+            # Killed before it made the folders: then it has numbered nothing, and none did before it.
+            assert "No such file" in done.stderr and self.numbered() == 0, done.stderr
+            return {}
         rows = [words(line) for line in done.stdout.splitlines()[1:]]
         return {row["boot"]: row for row in rows}
 
