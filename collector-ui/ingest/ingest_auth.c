@@ -149,6 +149,10 @@ static int check_listen(const struct ingest_settings *s, const struct ingest_aut
 {
     const bool has_tls = s->tls_certificate[0] != '\0';
 
+    if (rpc_address_check(s->listen, err) != 0) {
+        error_prefix(err, "ingest.listen");
+        return -err->code;
+    }
     if (has_tls != (s->tls_key[0] != '\0')) {
         return error_set(err, EINVAL,
                          "ingest.tls_certificate and ingest.tls_key must be set together");
@@ -180,10 +184,6 @@ int ingest_check(const struct ingest_settings *settings, struct error *err)
                                      .is_required = is_required(settings),
                                      .tokens.count = settings->tokens_file[0] != '\0' ? 1 : 0};
 
-    if (rpc_address_check(settings->listen, err) != 0) {
-        error_prefix(err, "ingest.listen");
-        return -err->code;
-    }
     return check_listen(settings, &auth, err);
 }
 

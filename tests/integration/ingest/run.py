@@ -158,6 +158,9 @@ def plaintext_leaves_the_machine_only_when_told(place):
     assert "not loopback" in err, err
     refused = subprocess.run([PROBE, "collector", str(place / "open"), "0.0.0.0:0"], capture_output=True, text=True)
     assert refused.returncode == 1 and "needs TLS and credentials" in refused.stderr, refused
+    for address in "127.0.0.1:65536", "::1:0":  # no address at all: TLS would not help
+        refused = subprocess.run([PROBE, "collector", str(place / "open"), address], capture_output=True, text=True)
+        assert refused.returncode == 1 and "an address is host:port" in refused.stderr, refused
 
 
 def a_second_collector_on_the_log_is_refused(place):
