@@ -104,6 +104,21 @@ int argument_check_words(const char *flag, const char *text, const char *values,
     return 0;
 }
 
+int argument_check_groups(const char *flag, const char *text, const char *values, bool is_list,
+                          struct error *err)
+{
+    for (const char *at = text; *at != '\0'; at++) {
+        if (*at == '-' || *at != ascii_lower(*at)) {
+            return error_set(err, EINVAL, "%s %s: groups have small letters, and '_' for '-'", flag,
+                             text);
+        }
+    }
+    if (!is_list && strchr(text, ',') != NULL) {
+        return error_set(err, EINVAL, "%s %s: give one", flag, text);
+    }
+    return argument_check_words(flag, text, values, is_list, err);
+}
+
 int argument_check_kinds(const char *flag, const char *text, struct error *err)
 {
     const char *names[CHOICES_MAX];

@@ -14,6 +14,10 @@
  * any case and with '-' for '_'; with `is_list` several, with commas between them. */
 MUST_USE int argument_check_words(const char *flag, const char *text, const char *values,
                                   bool is_list, struct error *err);
+/* The same of what a server groups by, which is sent as it is: of names in small letters, as the
+ * server writes them. */
+MUST_USE int argument_check_groups(const char *flag, const char *text, const char *values,
+                                   bool is_list, struct error *err);
 /* Kinds of alerts, with commas between them. */
 MUST_USE int argument_check_kinds(const char *flag, const char *text, struct error *err);
 /* An age, "now" or a time. */

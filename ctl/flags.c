@@ -12,9 +12,10 @@ enum kind {
     KIND_HELP,
     KIND_CONFIG,
     KIND_FORM,
-    KIND_TRUE, /* a bool */
-    KIND_TEXT, /* kept as it is, and so are the next; they are looked at, though */
-    KIND_WORD, /* one of the row's values; several where its name is a plural */
+    KIND_TRUE,  /* a bool */
+    KIND_TEXT,  /* kept as it is, and so are the next; they are looked at, though */
+    KIND_WORD,  /* one of the row's values; several where its name is a plural */
+    KIND_GROUP, /* likewise, as the server writes them */
     KIND_TIME,
     KIND_ADDRESS,
     KIND_NETWORKS,
@@ -135,7 +136,7 @@ static const struct row {
      NULL},
     {FOR_TOP | FOR_QUERY,
      {"by", 'b', 0, "KEYS", NULL, NULL, "group by these, up to four: client,server (application)"},
-     MEMBER(KIND_WORD, by),
+     MEMBER(KIND_GROUP, by),
      "application|sensor|client|server|server_port|server_name|server_label|ip_protocol|ip_version|"
      "vlan|direction|client.labels.*|server.labels.*"},
     {FOR_MAP,
@@ -143,7 +144,7 @@ static const struct row {
       "what stands on the side of servers: host (default), application, server_name; or networks "
       "of "
       "both sides, by labels.KEY"},
-     MEMBER(KIND_WORD, by),
+     MEMBER(KIND_GROUP, by),
      "host|application|server_name|labels.*"},
     {FOR_QUERY,
      {"step", 0, 0, "TIME", NULL, NULL, "a row for each 5m, and so on (one for the whole range)"},
@@ -574,6 +575,9 @@ static int check_text(const struct row *row, const char *flag, const char *argum
                    ? argument_check_kinds(flag, argument, err)
                    : argument_check_words(flag, argument, row->values,
                                           flags_is_plural(row->flag.argument), err);
+    case KIND_GROUP:
+        return argument_check_groups(flag, argument, row->values,
+                                     flags_is_plural(row->flag.argument), err);
     case KIND_TIME:
         return argument_check_time(flag, argument, err);
     case KIND_ADDRESS:
@@ -616,6 +620,7 @@ int flags_note(void *context, int action, const char *argument, struct error *er
         return 0;
     case KIND_TEXT:
     case KIND_WORD:
+    case KIND_GROUP:
     case KIND_TIME:
     case KIND_ADDRESS:
     case KIND_NETWORKS:

@@ -54,8 +54,8 @@ static int ask_collector(const struct ctl *ctl, struct request *request, struct 
 static int ask_sensor(const struct ctl *ctl, struct request *request, struct error *err)
 {
     static const char *const names[][2] = {
-        {"application", "app"}, {"app", "app"},       {"client", "client"},
-        {"server", "server"},   {"sensor", "sensor"}, {"server_port", "server_port"},
+        {"application", "app"}, {"client", "client"},           {"server", "server"},
+        {"sensor", "sensor"},   {"server_port", "server_port"},
     };
     const struct ctl_options *o = &ctl->options;
     const char *group = NULL;
