@@ -9,7 +9,6 @@
 #include "proto/json/transcoder.h"
 #include "proto/row/record_table_private.h"
 
-#define NAME_BYTES     128
 #define DURATION_AFTER "_nanos"
 #define RECORD_COLUMN  "record"
 
@@ -164,25 +163,6 @@ static void add_column(struct record_table *table, const char *name, const char 
     *take_column(table, name) = found;
 }
 
-/* "name\ttype\tdefault_type\t...": what the server computes itself is none of ours. */
-static void take_line(struct record_table *table, char *line)
-{
-    char *type = strchr(line, '\t');
-    char *kind = type != NULL ? strchr(type + 1, '\t') : NULL;
-
-    if (type == NULL || type - line >= NAME_BYTES) {
-        return;
-    }
-    *type++ = '\0';
-    if (kind != NULL) {
-        *kind++ = '\0';
-        kind[strcspn(kind, "\t")] = '\0';
-    }
-    if (kind == NULL || kind[0] == '\0' || strcmp(kind, "DEFAULT") == 0) {
-        add_column(table, line, type);
-    }
-}
-
 static bool has_column(const struct record_table *table, const char *name)
 {
     for (uint32_t i = 0; i < table->columns_count; i++) {
@@ -225,7 +205,11 @@ struct record_table *record_table_new(const char *message, const char *time_colu
         return NULL;
     }
     for (char *line = NULL; (line = strsep(&rest, "\n")) != NULL;) {
-        take_line(table, line);
+        char *const type = row_column_type(line);
+
+        if (type != NULL) {
+            add_column(table, line, type);
+        }
     }
     free(text);
     return judge(table, time_column, err) == 0 ? TAKE(table) : NULL;

@@ -9,7 +9,6 @@
 #include "proto/json/transcoder.h"
 #include "proto/row/row_table_private.h"
 
-#define NAME_BYTES    128
 #define NANO_SUFFIX   "_unix_nanos"
 #define RECORD_COLUMN "record"
 
@@ -55,7 +54,7 @@ static bool is_empty_at_zero(const char *name)
 
 static const struct json_field *field_of(const struct json_message *message, const char *name)
 {
-    char time[NAME_BYTES + sizeof(NANO_SUFFIX)];
+    char time[ROW_COLUMN_BYTES + sizeof(NANO_SUFFIX)];
     const struct json_field *field = message_field_named(message, name, strlen(name));
 
     if (field == NULL || strcmp(field->name, name) != 0) {
@@ -113,25 +112,6 @@ static void add_column(struct row_table *table, const char *name, const char *ty
     add_name(table, name);
 }
 
-/* "name\ttype\tdefault_type\t...": what the server computes itself is none of ours. */
-static void take_line(struct row_table *table, char *line)
-{
-    char *type = strchr(line, '\t');
-    char *kind = type != NULL ? strchr(type + 1, '\t') : NULL;
-
-    if (type == NULL || type - line >= NAME_BYTES) {
-        return;
-    }
-    *type++ = '\0';
-    if (kind != NULL) {
-        *kind++ = '\0';
-        kind[strcspn(kind, "\t")] = '\0';
-    }
-    if (kind == NULL || kind[0] == '\0' || strcmp(kind, "DEFAULT") == 0) {
-        add_column(table, line, type);
-    }
-}
-
 static int judge(const struct row_table *table, struct error *err)
 {
     static const struct {
@@ -170,7 +150,11 @@ struct row_table *row_table_new(const char *description, size_t length, struct e
         return NULL;
     }
     for (char *line = NULL; (line = strsep(&rest, "\n")) != NULL;) {
-        take_line(table, line);
+        char *const type = row_column_type(line);
+
+        if (type != NULL) {
+            add_column(table, line, type);
+        }
     }
     free(text);
     return judge(table, err) == 0 ? TAKE(table) : NULL;

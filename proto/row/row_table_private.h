@@ -66,6 +66,10 @@ struct row_table {
 
 /* Kind ROW_NONE: none that is known here. */
 struct row_type row_type_of(const char *text);
+#define ROW_COLUMN_BYTES 128 /* of a column's name, with its NUL */
+/* A line of a table's description, "name\ttype\tdefault_type\t...": cuts off its name and returns
+ * its type; NULL: no column, or one that the server computes itself. */
+char *row_column_type(char *line);
 /* Bytes that all words of an enum begin with: "FLOW_EVENT_". */
 uint8_t row_word_prefix(const struct json_enum *enumeration);
 

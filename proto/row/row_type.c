@@ -95,3 +95,19 @@ uint8_t row_word_prefix(const struct json_enum *enumeration)
     }
     return (uint8_t)common;
 }
+
+char *row_column_type(char *line)
+{
+    char *type = strchr(line, '\t');
+    char *kind = type != NULL ? strchr(type + 1, '\t') : NULL;
+
+    if (type == NULL || type - line >= ROW_COLUMN_BYTES) {
+        return NULL;
+    }
+    *type++ = '\0';
+    if (kind != NULL) {
+        *kind++ = '\0';
+        kind[strcspn(kind, "\t")] = '\0';
+    }
+    return kind == NULL || kind[0] == '\0' || strcmp(kind, "DEFAULT") == 0 ? type : NULL;
+}
