@@ -267,7 +267,7 @@ class CollectorApi(unittest.TestCase):
                 break
         self.assertEqual(len(seen), len(set(seen)))
         self.assertIn(found[0]["alert_id"], seen)
-        first = self.client.ask("AlertService/ListAlerts", {"page_size": 1})["next_page_token"]
+        first = wait_until("a second alert", lambda: self.client.ask("AlertService/ListAlerts", {"page_size": 1}).get("next_page_token"))
         for other in ({"kinds": ["ALERT_KIND_SYN_FLOOD"]}, {"min_severity": "SEVERITY_LOW"}, {"subject": ["10.0.0.0/8"]},
                       {"silenced": "ALERT_INCLUSION_EXCLUDE"}, {"sensor_selector": {"sensor_ids": ["edge-1"]}}):
             self.assertEqual(self.client.refused("AlertService/ListAlerts", {"page_token": first, **other}),
